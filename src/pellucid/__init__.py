@@ -1,0 +1,80 @@
+"""Pellucid: a neural-network library with the Keras API, whose `fit` you can open.
+
+    import pellucid as keras
+
+    model = keras.Sequential([keras.Input(shape=(30,)), keras.layers.Dense(1, activation="sigmoid")])
+    model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
+    history = model.fit(X, y, epochs=10, batch_size=32, validation_split=0.2)
+
+Names are loaded when they are first used, so that what needs no JAX does not wait for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from pellucid import activations as activations
+    from pellucid import callbacks as callbacks
+    from pellucid import config as config
+    from pellucid import constraints as constraints
+    from pellucid import errors as errors
+    from pellucid import initializers as initializers
+    from pellucid import layers as layers
+    from pellucid import losses as losses
+    from pellucid import metrics as metrics
+    from pellucid import models as models
+    from pellucid import optimizers as optimizers
+    from pellucid import regularizers as regularizers
+    from pellucid import tables as tables
+    from pellucid import utils as utils
+    from pellucid.callbacks import History as History
+    from pellucid.errors import PellucidError as PellucidError
+    from pellucid.layers import Input as Input
+    from pellucid.layers import Layer as Layer
+    from pellucid.models import Model as Model
+    from pellucid.models import Sequential as Sequential
+    from pellucid.variables import Variable as Variable
+
+_namespaces = (
+    "activations",
+    "callbacks",
+    "config",
+    "constraints",
+    "errors",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "regularizers",
+    "tables",
+    "utils",
+)
+_names = {
+    "History": "callbacks",
+    "Input": "layers",
+    "Layer": "layers",
+    "Model": "models",
+    "PellucidError": "errors",
+    "Sequential": "models",
+    "Variable": "variables",
+}
+
+__all__ = [*_names, *_namespaces, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _namespaces:
+        return importlib.import_module(f"pellucid.{name}")
+    if name in _names:
+        return getattr(importlib.import_module(f"pellucid.{_names[name]}"), name)
+    raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,102 @@
+"""What an array is here: its types, its default width, and how Python values become one."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+type_of_floats = {"value": "float32"}
+
+Array = jax.Array
+#: Anything that jax.numpy takes as an array: NumPy and JAX arrays, numbers, lists, variables.
+ArrayLike = Any
+#: The shape of a batch: the first entry, None, is the number of rows, which may be any.
+Shape = tuple[int | None, ...]
+#: An array, or a list, tuple or dict of them (a pytree).
+Arrays = Any
+
+
+def floatx() -> str:
+    """The type that floats have by default: "float32".
+
+    >>> floatx()
+    'float32'
+    """
+    return type_of_floats["value"]
+
+
+def set_floatx(value: str) -> None:
+    """Set the default float type. "float64" also needs `jax.config.update("jax_enable_x64", True)`."""
+    from pellucid.errors import ArgumentError, message
+
+    if value not in ("float16", "bfloat16", "float32", "float64"):
+        raise ArgumentError(
+            message("floatx is unknown.", came=value, expected="float16, bfloat16, float32 or float64")
+        )
+    type_of_floats["value"] = value
+
+
+def as_array(value: ArrayLike, dtype: Any = None) -> Array:
+    """Make a JAX array of anything array-like; variables give their value."""
+    if isinstance(value, jax.Array):
+        return value if dtype is None else value.astype(dtype)
+    if callable(convert := getattr(value, "__jax_array__", None)):
+        value = convert()
+    return jnp.asarray(value, dtype)
+
+
+def as_float(value: ArrayLike) -> Array:
+    """Make a float array: floats keep their width, everything else gets the default one."""
+    array = as_array(value)
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(floatx())
+
+
+def is_float(dtype: Any) -> bool:
+    """Whether a dtype is a floating type, bfloat16 included."""
+    return bool(jnp.issubdtype(dtype, jnp.floating))
+
+
+def width_for_device(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Narrow a host array to what the device holds: floats to the default float, 64-bit ints to 32."""
+    if array.dtype == np.bool_:
+        return array
+    if array.dtype.kind == "f":
+        return np.ascontiguousarray(array, dtype=floatx() if floatx() != "bfloat16" else "float32")
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and not jax.config.read("jax_enable_x64"):
+        return np.ascontiguousarray(array, dtype=np.int32)
+    return np.ascontiguousarray(array)
+
+
+def sizes(shape: Shape, rows: int = 1) -> tuple[int, ...]:
+    """A shape with its unknown sizes filled in, for tracing."""
+    return tuple(rows if size is None else int(size) for size in shape)
+
+
+def compilation_cache() -> None:
+    """Keep compiled programs between processes, unless the user has said where JAX keeps them.
+
+    They lie in a folder of the user's own, readable by nobody else, because what lies there is
+    run. PELLUCID_CACHE names another folder, and an empty PELLUCID_CACHE keeps none.
+    """
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    folder = os.environ.get("PELLUCID_CACHE")
+    if folder == "":
+        return
+    if folder is None:
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        folder = os.path.join(home, "pellucid", "compiled")
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        owner = os.stat(folder)
+    except OSError:
+        return
+    if hasattr(os, "getuid") and (owner.st_uid != os.getuid() or owner.st_mode & 0o022):
+        return
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

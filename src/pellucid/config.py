@@ -1,0 +1,18 @@
+"""keras.config: settings for the whole process."""
+
+from pellucid.arrays import floatx as floatx
+from pellucid.arrays import set_floatx as set_floatx
+from pellucid.losses import EPSILON
+
+
+def epsilon() -> float:
+    """The small number that keeps logarithms and divisions finite."""
+    return EPSILON
+
+
+def backend() -> str:
+    """What computes: JAX."""
+    return "jax"
+
+
+__all__ = ["backend", "epsilon", "floatx", "set_floatx"]

@@ -1,0 +1,319 @@
+"""What users have (arrays, lists, data frames, iterators of batches), as numbers in rows.
+
+`Rows` are x, y and weights as host arrays of the types the device holds, checked: equal lengths,
+nothing that is not a number, nothing that is not finite. `Stream`s give such rows batch by batch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import jax
+import numpy as np
+
+from pellucid.arrays import Arrays, width_for_device
+from pellucid.errors import DataError, ShapeError, message
+from pellucid.variables import Variable
+
+NumPy = np.ndarray[Any, Any]
+_FRAMES = ("pandas", "polars", "pyarrow", "modin", "cudf", "narwhals", "dask", "duckdb")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to train on or to answer for: x, y and weights have the same number of rows.
+
+    Where `counted` is a number, only that many rows count, and the others fill up a batch.
+    """
+
+    x: Arrays
+    y: Arrays = None
+    weight: NumPy | None = None
+    counted: Any = None
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return int(jax.tree.leaves(self.x)[0].shape[0])
+
+    def part(self, start: int, stop: int) -> Rows:
+        """The rows from start to stop."""
+        return jax.tree.map(lambda array: array[start:stop], self)
+
+    def padded(self, count: int) -> Rows:
+        """These rows, and the first one again until there are `count`."""
+        missing = count - self.count
+
+        def fill(array: NumPy) -> NumPy:
+            return np.concatenate([array, np.repeat(array[:1], missing, axis=0)])
+
+        return self if missing <= 0 else jax.tree.map(fill, self)
+
+
+jax.tree_util.register_dataclass(Rows, data_fields=["x", "y", "weight", "counted"], meta_fields=[])
+
+
+def is_stream(x: Any) -> bool:
+    """Whether this is something that gives batches, rather than an array of rows."""
+    if x is None or isinstance(x, str | bytes | list | tuple | Mapping | Variable):
+        return False
+    if hasattr(x, "shape") or hasattr(x, "__array__") or _is_frame(x):
+        return False
+    return hasattr(x, "__iter__") or hasattr(x, "__next__") or hasattr(x, "__getitem__")
+
+
+def _is_frame(value: Any) -> bool:
+    return type(value).__module__.split(".")[0] in _FRAMES
+
+
+def _from_frame(value: Any, what: str) -> NumPy:
+    import narwhals as nw
+
+    frame: Any = nw.from_native(value, allow_series=True)
+    if isinstance(frame, nw.LazyFrame):
+        frame = frame.collect()
+    if isinstance(frame, nw.DataFrame):
+        text = [name for name, kind in frame.schema.items() if not (kind.is_numeric() or kind == nw.Boolean)]
+        if text:
+            raise DataError(
+                message(
+                    f"{what} has columns that are not numbers.",
+                    came=", ".join(f"{name} ({frame.schema[name]})" for name in text[:6])
+                    + (f" and {len(text) - 6} more" if len(text) > 6 else ""),
+                    expected="numbers in every column",
+                    mend="leave these columns out, or turn them into numbers.",
+                )
+            )
+        columns = [np.asarray(frame[name].to_numpy()) for name in frame.columns]
+        if not columns:
+            raise DataError(message(f"{what} has no columns.", came=f"a table of shape {frame.shape}"))
+        return np.stack(columns, axis=1)
+    return np.asarray(frame.to_numpy())
+
+
+def as_numbers(value: Any, what: str = "x") -> NumPy:
+    """One array-like thing as a host array of numbers, as wide as the device holds them."""
+    if isinstance(value, np.ndarray):
+        array = cast(NumPy, value)
+    elif isinstance(value, Variable):
+        array = value.numpy()
+    elif _is_frame(value):
+        array = _from_frame(value, what)
+    elif hasattr(value, "toarray"):
+        array = np.asarray(value.toarray())
+    else:
+        if hasattr(value, "detach"):
+            value = value.detach()
+        try:
+            array = np.asarray(value)
+        except ValueError:
+            raise ShapeError(
+                message(f"{what} is ragged: its rows have different lengths.", mend="make all rows equally long.")
+            ) from None
+    if array.dtype == object:
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise _not_numbers(array, what) from None
+    if array.dtype.kind not in "biufV" and str(array.dtype) != "bfloat16":
+        raise _not_numbers(array, what)
+    return width_for_device(array)
+
+
+def _not_numbers(array: NumPy, what: str) -> DataError:
+    kind = {"U": "text", "S": "text", "O": "objects", "M": "dates", "m": "time spans", "c": "complex numbers"}
+    sample = ", ".join(repr(item) for item in array.ravel()[:3].tolist())
+    return DataError(
+        message(
+            f"{what} does not hold numbers.",
+            came=f"{kind.get(array.dtype.kind, str(array.dtype))}: {sample}, ...",
+            expected="numbers",
+            mend="turn them into numbers first; classes become 0, 1, 2, ...",
+        )
+    )
+
+
+def as_rows(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    class_weight: Mapping[Any, float] | None = None,
+) -> Rows:
+    """Check what a user gave, and make it rows."""
+    rows_x = _nested(x, "x")
+    rows_y = None if y is None else _nested(y, "y")
+    weight = None if sample_weight is None else as_numbers(sample_weight, "sample_weight")
+    lengths = {
+        name: {len(array) if array.ndim else 0 for array in jax.tree.leaves(value)}
+        for name, value in (("x", rows_x), ("y", rows_y), ("sample_weight", weight))
+        if value is not None
+    }
+    found = set[int]().union(*lengths.values())
+    if len(found) > 1:
+        raise DataError(
+            message(
+                "x and y have different numbers of rows. (Data cardinality is ambiguous.)",
+                came=", ".join(f"{name}: {' and '.join(map(str, sorted(n)))} rows" for name, n in lengths.items()),
+                expected="one target, and one weight if there are weights, for each row of x",
+            )
+        )
+    if found <= {0}:
+        raise DataError(
+            message(
+                "there are no rows.",
+                came=f"x of shape {', '.join(str(array.shape) for array in jax.tree.leaves(rows_x))}",
+                expected="at least one row",
+            )
+        )
+    if weight is not None and weight.dtype.kind != "f":
+        weight = weight.astype(np.float32)
+    if class_weight is not None:
+        weight = _class_weights(class_weight, rows_y, weight)
+    return Rows(rows_x, rows_y, weight)
+
+
+def _nested(value: Any, what: str) -> Arrays:
+    if isinstance(value, Mapping):
+        items = cast(Mapping[str, Any], value)
+        return {name: as_numbers(item, f"{what}[{name!r}]") for name, item in items.items()}
+    if isinstance(value, list | tuple):
+        entries = cast(Sequence[Any], value)
+        if len(entries) == 1 and getattr(entries[0], "ndim", 0) > 1:
+            return as_numbers(entries[0], what)
+    return as_numbers(value, what)
+
+
+def _class_weights(class_weight: Mapping[Any, float], y: Arrays, weight: NumPy | None) -> NumPy:
+    if weight is not None:
+        raise DataError(message("You cannot `class_weight` and `sample_weight` at the same time."))
+    if not isinstance(y, np.ndarray):
+        raise DataError(message("class_weight needs one array of targets.", came=type(y).__name__))
+    targets = cast(NumPy, y)
+    try:
+        by_class = {int(key): float(value) for key, value in class_weight.items()}
+    except (TypeError, ValueError):
+        raise DataError(
+            message("class_weight maps class numbers to weights.", came=dict(class_weight), expected="{0: 1.0, ...}")
+        ) from None
+    if targets.ndim > 1 and targets.shape[-1] > 1:
+        classes = np.argmax(targets, axis=-1)
+    else:
+        classes = np.rint(targets.reshape(len(targets), -1)[:, 0]).astype(int)
+    found, place = np.unique(classes, return_inverse=True)
+    return np.array([by_class.get(int(each), 1.0) for each in found], np.float32)[place.reshape(classes.shape)]
+
+
+def require_finite(array: NumPy, what: str) -> None:
+    """Raise DataError if a number is missing or infinite, and say in which columns and rows."""
+    if array.dtype.kind != "f":
+        return
+    # One sum tells whether to look closer: it is finite if everything is (and does not overflow).
+    with np.errstate(all="ignore"):
+        if np.isfinite(array.sum(dtype=np.float64)):
+            return
+    wrong = ~np.isfinite(array)
+    if not wrong.any():
+        return
+    flat = wrong.reshape(len(array), -1)
+    rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
+
+    def listed(numbers: NumPy) -> str:
+        return ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+
+    where = f"rows {listed(rows)}" + (f"; columns {listed(columns)}" if flat.shape[1] > 1 else "")
+    raise DataError(
+        message(
+            f"{what} holds numbers that are missing or infinite.",
+            came=f"{int(np.isnan(array).sum())} NaN and {int(np.isinf(array).sum())} infinite, in {where} "
+            "(counted from 0)",
+            expected="finite numbers",
+            mend="leave those rows out, or fill them in, for example with the column's median.",
+        )
+    )
+
+
+def split_rows(rows: Rows, fraction: float) -> tuple[Rows, Rows]:
+    """The rows to train on, and the last `fraction` of them to validate on, before any shuffling."""
+    count = rows.count
+    cut = int(np.floor(count * (1.0 - fraction)))
+    if not 0.0 < fraction < 1.0 or cut == 0 or cut == count:
+        raise DataError(
+            message(
+                "validation_split leaves an empty part.",
+                came=f"validation_split={fraction} of {count} rows: {cut if 0 <= cut <= count else 0} to train on",
+                expected="a fraction between 0 and 1 that leaves rows in both parts",
+            )
+        )
+    return rows.part(0, cut), rows.part(cut, count)
+
+
+def unpack(data: Any) -> tuple[Any, Any, Any]:
+    """(x,), (x, y) or (x, y, sample_weight) as three; anything else is x alone."""
+    if isinstance(data, tuple) or (isinstance(data, list) and 2 <= len(cast(list[Any], data)) <= 3):
+        parts = tuple(cast(Sequence[Any], data))
+        if 1 <= len(parts) <= 3:
+            return (*parts, None, None)[:3]
+        raise DataError(
+            message("a batch is (x,), (x, y) or (x, y, sample_weight).", came=f"{len(parts)} parts")
+        )
+    return data, None, None
+
+
+class Stream:
+    """Batches from a generator, a data loader, a `PyDataset`, or anything else that iterates."""
+
+    def __init__(self, source: Any, class_weight: Mapping[Any, float] | None = None) -> None:
+        self.source = source
+        self.class_weight = class_weight
+        self._peeked: list[Rows] = []
+        self._iterator: Iterator[Any] | None = None
+        #: How many batches an epoch has, or None if that is not known before it ends.
+        self.length: int | None = None
+        try:
+            self.length = len(source)
+        except TypeError:
+            count = getattr(source, "num_batches", None)
+            self.length = count if isinstance(count, int) else None
+        self.restarts = not hasattr(source, "__next__")
+
+    def _start(self) -> Iterator[Any]:
+        source = self.source
+        if hasattr(source, "__getitem__") and self.length is not None:
+            return (source[number] for number in range(self.length))
+        return iter(cast(Iterable[Any], source))
+
+    def peek(self) -> Rows:
+        """The first batch, which stays to be read."""
+        first = next(self.batches(1), None)
+        if first is None:
+            raise DataError(message("the data gave no batch.", came=type(self.source).__name__))
+        self._peeked.insert(0, first)
+        return first
+
+    def batches(self, count: int | None = None) -> Iterator[Rows]:
+        """The batches of one epoch, or the next `count` of them."""
+        return itertools.islice(self._read(), count)
+
+    def _read(self) -> Iterator[Rows]:
+        while True:
+            if self._peeked:
+                yield self._peeked.pop(0)
+                continue
+            if self._iterator is None:
+                self._iterator = self._start()
+            try:
+                item = next(self._iterator)
+            except StopIteration:
+                self._iterator = None
+                return
+            yield as_rows(*unpack(item), self.class_weight)
+
+    def epoch_ends(self) -> None:
+        """Let the source shuffle, if it does, and begin anew where it can."""
+        if hasattr(self.source, "on_epoch_end"):
+            self.source.on_epoch_end()
+        if self.restarts and self.length is not None:
+            self._iterator = None

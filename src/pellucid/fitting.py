@@ -1,0 +1,326 @@
+"""The host's side of training: epochs, orders, chunks of time, callbacks, Ctrl-C.
+
+The loop over steps is compiled (see engine). Here it is started for as many steps as take about a
+tenth of a second, so that progress can be shown and Ctrl-C is heard, and its logs are read while
+the next steps already run. Where nobody looks at single epochs, one call trains many of them.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from pellucid import seeds
+from pellucid.callbacks import EPOCH, TEST, TEST_BATCH, TRAIN_BATCH, CallbackList
+from pellucid.data import Rows, Stream
+from pellucid.engine import Engine, Loop
+from pellucid.errors import DataError, message
+from pellucid.progress import Progress
+from pellucid.step import State
+
+CHUNK_SECONDS = 0.1
+Logs = dict[str, Any]
+
+
+class Pace:
+    """How many steps to start at once, learned from how long they took."""
+
+    def __init__(self) -> None:
+        self.steps_per_second = 0.0
+        self.chunk = 8
+
+    def took(self, steps: int, seconds: float) -> None:
+        """Learn from a chunk."""
+        if steps and seconds > 0:
+            self.steps_per_second = steps / seconds
+            wanted = int(self.steps_per_second * CHUNK_SECONDS)
+            self.chunk = max(1, min(wanted, self.chunk * 16))
+
+
+@dataclass
+class Plan:
+    """What `fit` was asked for."""
+
+    engine: Engine
+    callbacks: CallbackList
+    progress: Progress
+    epochs: int
+    initial_epoch: int = 0
+    shuffle: Any = True
+    validation_freq: Any = 1
+    steps_per_execution: int = 1
+    #: Validates now, by itself, and gives the logs; None if there is nothing to validate on.
+    validate: Callable[[], Logs] | None = None
+    stopped: Callable[[], bool] = field(default=lambda: False)
+
+    def validates(self, epoch: int) -> bool:
+        """Whether there is a validation after this epoch, counted from 0."""
+        if self.validate is None:
+            return False
+        if isinstance(self.validation_freq, int):
+            return (epoch + 1) % self.validation_freq == 0
+        return (epoch + 1) in self.validation_freq
+
+    def end_epoch(self, epoch: int, steps: int, seconds: float, logs: Logs, found: Logs | None = None) -> None:
+        """Add what validation found (finding it now if it has not run), and tell everybody."""
+        if self.validate is not None and self.validates(epoch):
+            found = self.validate() if found is None else found
+            logs.update({f"val_{name}": value for name, value in found.items()})
+        self.callbacks.on_epoch_end(epoch, logs)
+        self.progress.epoch(epoch, steps, seconds, logs)
+
+
+class _Chunk(NamedTuple):
+    """Steps that were started, and whose logs have not been read."""
+
+    first_epoch: int
+    start: int
+    stop: int
+    logs: Any
+
+
+class ArrayTraining:
+    """`fit` on rows that lie on the device as a whole."""
+
+    def __init__(self, plan: Plan, rows: Rows, held_out: Rows | None, size: int, held_out_size: int) -> None:
+        self.plan, self.engine = plan, plan.engine
+        self.batches = self.engine.cut(rows.count, size, training=True)
+        self.by_batch = plan.callbacks.any_overrides(*TRAIN_BATCH)
+        self.by_epoch = self.by_batch or plan.callbacks.any_overrides(*EPOCH)
+        # A validation that callbacks watch runs by itself; any other is part of the compiled loop.
+        inside = held_out is not None and not plan.callbacks.any_overrides(*TEST)
+        cut = self.engine.cut(held_out.count, held_out_size, False) if inside and held_out else None
+        single = self.by_epoch or (plan.validate is not None and not inside)
+        self.loop = Loop(self.batches, 1 if single else Loop.epochs_in_order(self.batches), cut)
+        self.data = jax.device_put(rows)
+        self.held_out = jax.device_put(held_out) if inside else None
+        self.pace = Pace()
+        self.started: deque[_Chunk] = deque()
+        self.state: State | None = None
+        self.epoch_began = self.read_at = 0.0
+
+    def run(self) -> None:
+        """Train all epochs. Ctrl-C leaves the weights and the history of all steps that were started."""
+        try:
+            self._run()
+        except KeyboardInterrupt:
+            if self.state is not None:
+                self.engine.parts.write(self.state)
+            self._finish()
+            raise
+
+    def _run(self) -> None:
+        plan, loop = self.plan, self.loop
+        for epoch in range(plan.initial_epoch, plan.epochs, loop.epochs):
+            count = min(loop.epochs, plan.epochs - epoch)
+            if self.by_epoch:
+                plan.callbacks.on_epoch_begin(epoch)
+            order = jax.device_put(self._draw(count))
+            validated = np.array([plan.validates(epoch + each) for each in range(loop.epochs)])
+            self._train(epoch, count, order, validated)
+            if loop.epochs == 1:
+                self._finish()
+            if plan.stopped():
+                break
+        self._finish()
+
+    def _draw(self, count: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """The rows of the next epochs, in the order they are trained on."""
+        rows, size, shuffle = self.batches.rows, self.batches.size, self.plan.shuffle
+        order = self.loop.empty_order()
+        for epoch in order[:count]:
+            if shuffle == "batch":
+                for start in range(0, rows, size):
+                    stop = min(start + size, rows)
+                    epoch[start:stop] = start + seeds.row_order(stop - start)
+            else:
+                epoch[:rows] = seeds.row_order(rows) if shuffle else np.arange(rows)
+            # Rows that fill up the last batch repeat one that is in it.
+            epoch[rows:] = epoch[rows - 1]
+        return order
+
+    def _train(self, first_epoch: int, count: int, order: Any, validated: Any) -> None:
+        """Train the epochs of one order, chunk by chunk."""
+        plan, engine, steps = self.plan, self.engine, self.batches.count
+        sums = engine.no_sums()
+        at, end = 0, count * steps
+        self.epoch_began = self.read_at = time.perf_counter()
+        while at < end:
+            stop = min(end, at + (plan.steps_per_execution if self.by_batch else self.pace.chunk))
+            if self.by_batch:
+                plan.callbacks.on_train_batch_begin(at)
+            before = engine.parts.read()._replace(metrics=sums)
+            self.state, logs = engine.run(self.loop, before, self.data, self.held_out, order, validated, at, stop)
+            engine.parts.write(self.state)
+            sums, self.state = self.state.metrics, None
+            if self.by_batch:
+                row = np.asarray(logs)[0]
+                plan.callbacks.on_train_batch_end(stop - 1, engine.named(row))
+                if plan.stopped() and stop < end:
+                    plan.end_epoch(first_epoch, stop, time.perf_counter() - self.epoch_began, engine.named(row))
+                    return
+            self.started.append(_Chunk(first_epoch, at, stop, logs))
+            if len(self.started) > 1 or self.by_batch:
+                self._read()
+            at = stop
+
+    def _finish(self) -> None:
+        """Read all logs that are still to come."""
+        while self.started:
+            self._read()
+
+    def _read(self) -> None:
+        """Read the oldest logs, and report the epochs that they end."""
+        chunk = self.started.popleft()
+        rows = np.asarray(chunk.logs)
+        now = time.perf_counter()
+        steps = self.batches.count
+        self.pace.took(chunk.stop - chunk.start, now - self.read_at)
+        ended = range(chunk.start // steps, chunk.stop // steps)
+        each = (now - self.epoch_began) / max(len(ended), 1)
+        self.read_at = now
+        for epoch in ended:
+            row, number = rows[epoch], chunk.first_epoch + epoch
+            held_out = None
+            if self.loop.held_out is not None and self.plan.validates(number):
+                held_out = self.engine.named(row[len(row) // 2 :])
+            self.plan.end_epoch(number, steps, each, self.engine.named(row), held_out)
+            self.epoch_began = now
+        if (done := chunk.stop % steps) and not self.by_batch:
+            epoch = chunk.stop // steps
+            running = self.engine.named(rows[epoch])
+            self.plan.progress.steps(chunk.first_epoch + epoch, done, steps, now - self.epoch_began, running)
+
+
+class StreamTraining:
+    """`fit` on batches that come one by one. Smaller batches are filled up where rows are independent."""
+
+    def __init__(self, plan: Plan, stream: Stream, steps_per_epoch: int | None) -> None:
+        self.plan, self.engine, self.stream = plan, plan.engine, stream
+        self.steps = steps_per_epoch or stream.length
+        self.batches_of_steps = steps_per_epoch
+        self.largest = 0
+
+    def run(self) -> None:
+        """Train all epochs."""
+        plan = self.plan
+        for epoch in range(plan.initial_epoch, plan.epochs):
+            plan.callbacks.on_epoch_begin(epoch)
+            began = time.perf_counter()
+            steps, logs = self._epoch(epoch, began)
+            if steps == 0:
+                break
+            self.steps = self.steps or steps
+            self.stream.epoch_ends()
+            plan.end_epoch(epoch, steps, time.perf_counter() - began, logs)
+            if plan.stopped():
+                break
+
+    def _epoch(self, epoch: int, began: float) -> tuple[int, Logs]:
+        plan, engine = self.plan, self.engine
+        by_batch = plan.callbacks.any_overrides(*TRAIN_BATCH)
+        sums, row = engine.no_sums(), None
+        steps, looked = 0, began
+        wanted = self.batches_of_steps or self.stream.length
+        for rows in self.stream.batches(wanted):
+            plan.callbacks.on_train_batch_begin(steps)
+            sums, logs = self.one_step(rows, sums)
+            row, steps = logs, steps + 1
+            now = time.perf_counter()
+            # Looking waits for the device, and so also keeps it from falling behind.
+            if by_batch or now - looked > CHUNK_SECONDS / 2:
+                looked = now
+                values = engine.named(np.asarray(logs)[0])
+                plan.callbacks.on_train_batch_end(steps - 1, values)
+                plan.progress.steps(epoch, steps, self.steps, now - began, values)
+            if plan.stopped():
+                break
+        else:
+            if wanted is not None and steps < wanted:
+                warnings.warn(
+                    "Your input ran out of data; interrupting training. Make sure that your dataset or "
+                    f"generator can generate at least {wanted} batches an epoch (it gave {steps}).",
+                    stacklevel=5,
+                )
+        return steps, {} if row is None else engine.named(np.asarray(row)[0])
+
+    def one_step(self, rows: Rows, sums: Any) -> tuple[Any, Any]:
+        """Train on one batch, from these sums on; gives the sums after it, and the logs."""
+        engine, count = self.engine, rows.count
+        self.largest = max(self.largest, count)
+        batches = engine.cut(self.largest, self.largest, training=True)
+        if batches.exact:
+            batches = engine.cut(count, count, training=True)
+        else:
+            rows = replace(rows.padded(self.largest), counted=np.int32(count))
+        loop = Loop(batches, 1)
+        order, validated = np.arange(batches.size, dtype=np.int32)[None], np.zeros(1, np.bool_)
+        before = engine.parts.read()._replace(metrics=sums)
+        state, logs = engine.run(loop, before, rows, None, order, validated, 0, 1)
+        engine.parts.write(state)
+        return state.metrics, logs
+
+
+def evaluate_arrays(
+    engine: Engine,
+    rows: Rows,
+    size: int,
+    callbacks: CallbackList | None = None,
+    progress: Progress | None = None,
+    sums: Any = None,
+) -> Logs:
+    """Loss and metrics of these rows, from one compiled call, or batch by batch if that is watched."""
+    batches = engine.cut(rows.count, size, training=False)
+    sums = engine.no_sums() if sums is None else sums
+    data = jax.device_put(rows)
+    by_batch = callbacks is not None and callbacks.any_overrides(*TEST_BATCH)
+    began = time.perf_counter()
+    row: Any = None
+    for start in range(0, batches.count, 1 if by_batch else batches.count):
+        stop = start + 1 if by_batch else batches.count
+        if callbacks is not None and by_batch:
+            callbacks.on_test_batch_begin(start)
+        sums, row = engine.evaluate(data, batches, sums, start, stop)
+        if callbacks is not None and by_batch:
+            callbacks.on_test_batch_end(start, engine.named(np.asarray(row)))
+    logs = engine.named(np.asarray(row))
+    engine.parts.write(engine.parts.read()._replace(metrics=sums))
+    if progress is not None:
+        progress.epoch(0, batches.count, time.perf_counter() - began, logs)
+    return logs
+
+
+def evaluate_stream(
+    engine: Engine, stream: Stream, steps: int | None, callbacks: CallbackList | None, progress: Progress | None
+) -> Logs:
+    """Loss and metrics of the batches of a stream."""
+    sums, row, count, largest = engine.no_sums(), None, 0, 0
+    began = time.perf_counter()
+    for rows in stream.batches(steps or stream.length):
+        if callbacks is not None:
+            callbacks.on_test_batch_begin(count)
+        size = rows.count
+        largest = max(largest, size)
+        batches = engine.cut(largest, largest, training=False)
+        if batches.exact:
+            batches = engine.cut(size, size, training=False)
+        else:
+            rows = replace(rows.padded(largest), counted=np.int32(size))
+        sums, row = engine.evaluate(rows, batches, sums, 0, 1)
+        if callbacks is not None and callbacks.any_overrides(*TEST_BATCH):
+            callbacks.on_test_batch_end(count, engine.named(np.asarray(row)))
+        count += 1
+    stream.epoch_ends()
+    if row is None:
+        raise DataError(message("the data gave no batch.", came=type(stream.source).__name__))
+    logs = engine.named(np.asarray(row))
+    if progress is not None:
+        progress.epoch(0, count, time.perf_counter() - began, logs)
+    return logs

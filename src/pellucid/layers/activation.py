@@ -1,0 +1,107 @@
+"""Activations as layers of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from pellucid import activations
+from pellucid.arrays import Array, Shape
+from pellucid.errors import ArgumentError, message
+from pellucid.layers.layer import CATALOGUE, Layer
+
+
+class _Elementwise(Layer):
+    """A layer whose outputs have the shape of its inputs."""
+
+    rows_independent = True
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of the inputs."""
+        return input_shape
+
+
+@CATALOGUE.entry()
+class Activation(_Elementwise):
+    """a = g(z) for a named or given function g."""
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, inputs: Array) -> Array:
+        """g of the inputs."""
+        return self.activation(inputs)
+
+
+def _at_least_zero(name: str, value: float | None) -> float:
+    if value is None or value < 0:
+        raise ArgumentError(message(f"{name} cannot be negative.", came=value, expected="0 or more"))
+    return float(value)
+
+
+@CATALOGUE.entry("relu")
+class ReLU(_Elementwise):
+    """a = max(z, 0), with a slope below the threshold and a ceiling if they are given."""
+
+    def __init__(
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.max_value = None if max_value is None else _at_least_zero("max_value", max_value)
+        self.negative_slope = _at_least_zero("negative_slope", negative_slope)
+        self.threshold = _at_least_zero("threshold", threshold)
+
+    def call(self, inputs: Array) -> Array:
+        """The inputs, cut at zero."""
+        return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
+
+
+@CATALOGUE.entry()
+class LeakyReLU(_Elementwise):
+    """a = z above 0, negative_slope * z below."""
+
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+        negative_slope = kwargs.pop("alpha", negative_slope)
+        super().__init__(**kwargs)
+        self.negative_slope = _at_least_zero("negative_slope", negative_slope)
+
+    def call(self, inputs: Array) -> Array:
+        """The inputs, flatter below zero."""
+        return activations.leaky_relu(inputs, self.negative_slope)
+
+
+@CATALOGUE.entry()
+class ELU(_Elementwise):
+    """a = z above 0, alpha * (exp(z) - 1) below. Clevert et al., 2016."""
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alpha = alpha
+
+    def call(self, inputs: Array) -> Array:
+        """The inputs, bent below zero."""
+        return activations.elu(inputs, self.alpha)
+
+
+@CATALOGUE.entry()
+class Softmax(_Elementwise):
+    """a_i = exp(z_i) / sum_j exp(z_j) along an axis; masked entries get 0."""
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if axis == 0:
+            raise ArgumentError(message("Softmax over the rows of a batch would mix them.", came="axis=0"))
+        self.axis = axis
+
+    def call(self, inputs: Array, mask: Any = None) -> Array:
+        """The inputs as parts of one."""
+        if mask is not None:
+            inputs = jnp.where(mask, inputs, jnp.finfo(inputs.dtype).min / 2)
+        return jax.nn.softmax(inputs, axis=self.axis)

@@ -1,0 +1,240 @@
+"""The layers everything is made of: Input, Dense, Flatten, Reshape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from pellucid import activations, constraints, initializers, regularizers
+from pellucid.arrays import Array, Arrays, Shape, as_array, floatx
+from pellucid.errors import ShapeError, message
+from pellucid.layers.layer import CATALOGUE, Layer, positive
+
+
+@CATALOGUE.entry()
+class InputLayer(Layer):
+    """Says the shape of what a model is given."""
+
+    rows_independent = True
+
+    def __init__(
+        self,
+        shape: Sequence[int | None] | None = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        sparse: bool | None = None,
+        ragged: bool | None = None,
+        batch_shape: Sequence[int | None] | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(dtype=dtype or floatx(), name=name)
+        if shape is None and batch_shape is None:
+            shape = kwargs.get("input_shape")
+        if shape is None and batch_shape is None:
+            raise ShapeError(message("Input needs the shape of one row.", mend="say keras.Input(shape=(30,))."))
+        row = shape if isinstance(shape, tuple | list) or shape is None else (shape,)
+        whole = tuple(batch_shape) if batch_shape is not None else (batch_size, *(row or ()))
+        for size in whole[1:]:
+            if size is not None:
+                positive("shape", size, "Input")
+        self.batch_shape: Shape = whole
+        self.declared_shape = whole
+        self.built = True
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of a batch; the number of rows is None."""
+        return self.batch_shape
+
+    def call(self, inputs: Arrays) -> Arrays:
+        """What comes in."""
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of what comes in."""
+        return input_shape
+
+
+def Input(
+    shape: Sequence[int | None] | None = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    name: str | None = None,
+    batch_shape: Sequence[int | None] | None = None,
+) -> InputLayer:
+    """Say the shape of one row, as the first entry of a `Sequential`.
+
+    >>> Input(shape=(30,)).shape
+    (None, 30)
+    """
+    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name)
+
+
+@CATALOGUE.entry()
+class Dense(Layer):
+    """Every unit sums all inputs, each times its weight, and adds its bias: a = g(x W + b).
+
+        z_j = sum_i x_i * kernel_ij + bias_j
+        a_j = activation(z_j)
+
+    One unit without activation is linear regression; one unit with "sigmoid" is logistic regression.
+
+    Args:
+        units: how many units, that is, numbers that come out for each row.
+        activation: a name ("relu", "sigmoid", ...) or a function; None leaves a = z.
+        use_bias: whether each unit has a bias.
+        kernel_initializer, bias_initializer: first values.
+        kernel_regularizer, bias_regularizer, activity_regularizer: penalties added to the cost.
+        kernel_constraint, bias_constraint: rules applied after each update.
+
+    Shapes: (rows, ..., inputs) in, (rows, ..., units) out; kernel (inputs, units), bias (units,).
+
+    Example:
+        >>> layer = Dense(1, kernel_initializer="ones")
+        >>> layer([[1.0, 2.0]]).tolist()
+        [[3.0]]
+    """
+
+    rows_independent = True
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.units = positive("units", units, "Dense")
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.kernel: Any = None
+        self.bias: Any = None
+
+    def build(self, input_shape: Shape) -> None:
+        """Make kernel and bias."""
+        if len(input_shape) < 2 or input_shape[-1] is None:
+            raise ShapeError(
+                message(
+                    f"{self.describe()} needs rows of a known number of numbers.",
+                    came=f"input of shape {input_shape}",
+                    expected="(rows, numbers)",
+                    mend="reshape x to (rows, 1) if each row is one number: x.reshape(-1, 1).",
+                )
+            )
+        self.kernel = self.add_weight(
+            shape=(input_shape[-1], self.units),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                shape=(self.units,),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
+            )
+
+    def call(self, inputs: Array) -> Array:
+        """z = x W + b, a = g(z)."""
+        z = jnp.matmul(inputs, as_array(self.kernel.value))
+        if self.use_bias:
+            z = z + as_array(self.bias.value)
+        return self.activation(z)
+
+    def check_input(self, inputs: Array) -> None:
+        """The last axis must be as long as the kernel."""
+        shape = self.kernel.shape
+        self.expects_last(inputs, shape[0], f"this layer's weights were built as {shape}")
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The last axis becomes `units`."""
+        return (*input_shape[:-1], self.units)
+
+    def describe(self) -> str:
+        """The layer in a few words."""
+        return f'Dense "{self.name}", {self.units} unit{"s" if self.units != 1 else ""}'
+
+
+@CATALOGUE.entry()
+class Flatten(Layer):
+    """Each row becomes flat: (rows, 28, 28) -> (rows, 784)."""
+
+    rows_independent = True
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = data_format or "channels_last"
+
+    def call(self, inputs: Array) -> Array:
+        """The rows, flat."""
+        if self.data_format == "channels_first" and inputs.ndim > 2:
+            inputs = jnp.moveaxis(inputs, 1, -1)
+        return inputs.reshape(inputs.shape[0], -1)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """All axes but the first, multiplied."""
+        row = input_shape[1:]
+        known = [size for size in row if size is not None]
+        return (input_shape[0], math.prod(known) if len(known) == len(row) else None)
+
+
+@CATALOGUE.entry()
+class Reshape(Layer):
+    """Each row gets the shape `target_shape`; one size may be -1.
+
+    >>> Reshape((2, -1))([[1.0, 2.0, 3.0, 4.0]]).shape
+    (1, 2, 2)
+    """
+
+    rows_independent = True
+
+    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target_shape = tuple(int(size) for size in target_shape)
+
+    def _row(self, size: int) -> tuple[int, ...]:
+        known = math.prod(each for each in self.target_shape if each != -1)
+        unknown = self.target_shape.count(-1)
+        fits = size == known if unknown == 0 else unknown == 1 and known > 0 and size % known == 0
+        if not fits:
+            raise ShapeError(
+                message(
+                    f"{self.describe()} cannot reshape these rows.",
+                    came=f"rows of {size} numbers",
+                    expected=f"rows that fit into {self.target_shape}",
+                )
+            )
+        return tuple(size // known if each == -1 else each for each in self.target_shape)
+
+    def call(self, inputs: Array) -> Array:
+        """The rows in their new shape."""
+        return inputs.reshape(inputs.shape[0], *self._row(math.prod(inputs.shape[1:])))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The target shape, with -1 found."""
+        row = input_shape[1:]
+        known = [size for size in row if size is not None]
+        if len(known) < len(row):
+            return (input_shape[0], *(None if size == -1 else size for size in self.target_shape))
+        return (input_shape[0], *self._row(math.prod(known)))

@@ -1,0 +1,196 @@
+"""Layers that bring numbers to mean 0 and variance 1, by batch or by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from pellucid import constraints, initializers, regularizers
+from pellucid.arrays import Array, Shape, as_array
+from pellucid.errors import ShapeError, message
+from pellucid.layers.layer import CATALOGUE, Layer
+
+
+@CATALOGUE.entry()
+class BatchNormalization(Layer):
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, for each feature.
+
+    While training, mean and variance are those of the batch, and running means of both are kept:
+    moving <- moving * momentum + batch * (1 - momentum). Afterwards the running means are used.
+    Ioffe & Szegedy, 2015.
+
+    Args:
+        axis: the axis of the features.
+        momentum: how much of the running means is kept at each step.
+        epsilon: added to the variance.
+        center, scale: whether there are beta and gamma.
+    """
+
+    rows_independent = False
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        synchronized: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis, self.momentum, self.epsilon = int(axis), float(momentum), epsilon
+        self.center, self.scale = center, scale
+        self._beta = (beta_initializer, beta_regularizer, beta_constraint)
+        self._gamma = (gamma_initializer, gamma_regularizer, gamma_constraint)
+        self._moving = (moving_mean_initializer, moving_variance_initializer)
+        self.gamma: Any = None
+        self.beta: Any = None
+        self.moving_mean: Any = None
+        self.moving_variance: Any = None
+
+    def build(self, input_shape: Shape) -> None:
+        """Make gamma, beta, and the running means."""
+        shape = (_size(self, input_shape, self.axis),)
+        for name, wanted, (initializer, regularizer, constraint) in (
+            ("gamma", self.scale, self._gamma),
+            ("beta", self.center, self._beta),
+        ):
+            if wanted:
+                weight = self.add_weight(
+                    shape,
+                    initializers.get(initializer),
+                    regularizer=regularizers.get(regularizer),
+                    constraint=constraints.get(constraint),
+                    name=name,
+                )
+                setattr(self, name, weight)
+        self.moving_mean = self.add_weight(shape, self._moving[0], trainable=False, name="moving_mean")
+        self.moving_variance = self.add_weight(shape, self._moving[1], trainable=False, name="moving_variance")
+
+    def call(self, inputs: Array, training: bool = False, mask: Any = None) -> Array:
+        """The inputs, normalized by their batch while training, by the running means otherwise."""
+        axis = self.axis % inputs.ndim
+        shape = tuple(size if each == axis else 1 for each, size in enumerate(inputs.shape))
+        mean, variance = as_array(self.moving_mean.value), as_array(self.moving_variance.value)
+        if training and self.trainable:
+            others = tuple(each for each in range(inputs.ndim) if each != axis)
+            batch_mean, batch_variance = jnp.mean(inputs, axis=others), jnp.var(inputs, axis=others)
+            kept = self.momentum
+            self.moving_mean.assign(mean * kept + batch_mean * (1.0 - kept))
+            self.moving_variance.assign(variance * kept + batch_variance * (1.0 - kept))
+            mean, variance = batch_mean, batch_variance
+        factor = jax.lax.rsqrt(variance + self.epsilon)
+        if self.gamma is not None:
+            factor = factor * as_array(self.gamma.value)
+        shift = -mean * factor
+        if self.beta is not None:
+            shift = shift + as_array(self.beta.value)
+        return inputs * factor.reshape(shape) + shift.reshape(shape)
+
+    def mixes_rows(self, training: bool) -> bool:
+        """Only while training."""
+        return training and self.trainable
+
+    def check_input(self, inputs: Array) -> None:
+        """The features must be as many as when the layer was built."""
+        if self.axis == -1:
+            size = self.moving_mean.shape[0]
+            self.expects_last(inputs, size, f"this layer was built for {size} features")
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of the inputs."""
+        return input_shape
+
+
+def _size(layer: Layer, input_shape: Shape, axis: int) -> int:
+    size = input_shape[axis]
+    if size is None:
+        raise ShapeError(
+            message(f"{layer.describe()} needs to know the size of axis {axis}.", came=f"shape {input_shape}")
+        )
+    return size
+
+
+@CATALOGUE.entry()
+class LayerNormalization(Layer):
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, within each row. Ba et al., 2016.
+
+    Args:
+        axis: the axis or axes within a row that mean and variance are taken over.
+        epsilon: added to the variance.
+        center, scale: whether there are beta and gamma.
+    """
+
+    rows_independent = True
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+        self.epsilon, self.center, self.scale = epsilon, center, scale
+        self._beta = (beta_initializer, beta_regularizer, beta_constraint)
+        self._gamma = (gamma_initializer, gamma_regularizer, gamma_constraint)
+        self.gamma: Any = None
+        self.beta: Any = None
+
+    def _axes(self, rank: int) -> tuple[int, ...]:
+        given = self.axis if isinstance(self.axis, Sequence) else (self.axis,)
+        return tuple(sorted(each % rank for each in given))
+
+    def build(self, input_shape: Shape) -> None:
+        """Make gamma and beta."""
+        shape = tuple(_size(self, input_shape, each) for each in self._axes(len(input_shape)))
+        for name, wanted, (initializer, regularizer, constraint) in (
+            ("gamma", self.scale, self._gamma),
+            ("beta", self.center, self._beta),
+        ):
+            if wanted:
+                weight = self.add_weight(
+                    shape,
+                    initializers.get(initializer),
+                    regularizer=regularizers.get(regularizer),
+                    constraint=constraints.get(constraint),
+                    name=name,
+                )
+                setattr(self, name, weight)
+
+    def call(self, inputs: Array) -> Array:
+        """The inputs, each row normalized by itself."""
+        axes = self._axes(inputs.ndim)
+        shape = tuple(size if each in axes else 1 for each, size in enumerate(inputs.shape))
+        mean = jnp.mean(inputs, axis=axes, keepdims=True)
+        variance = jnp.var(inputs, axis=axes, keepdims=True)
+        outputs = (inputs - mean) * jax.lax.rsqrt(variance + self.epsilon)
+        if self.gamma is not None:
+            outputs = outputs * as_array(self.gamma.value).reshape(shape)
+        if self.beta is not None:
+            outputs = outputs + as_array(self.beta.value).reshape(shape)
+        return outputs
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of the inputs."""
+        return input_shape

@@ -1,0 +1,478 @@
+"""How wrong a prediction is: the loss of each example, and the cost, their mean.
+
+Each loss is a function of (y_true, y_pred) that gives one number per example, and a class around
+it that reduces those numbers to the cost. Rows that only fill up a batch (`valid` False) count
+neither in the sum nor in the number of examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pellucid.arrays import Array, ArrayLike, as_array, as_float, floatx
+from pellucid.errors import ArgumentError, DataError, ShapeError, message
+from pellucid.naming import Catalogue, Configurable, snake_case
+
+CATALOGUE = Catalogue("loss")
+#: Probabilities are kept this far from 0 and 1 before their logarithm is taken.
+EPSILON = 1e-7
+REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
+
+
+def same_rank(first: Array, second: Array) -> tuple[Array, Array]:
+    """Give (n,) and (n, 1) the same number of axes; leave everything else as it is."""
+    swapped = first.ndim < second.ndim
+    longer, shorter = (second, first) if swapped else (first, second)
+    if longer.ndim == shorter.ndim + 1 and longer.shape[-1] == 1:
+        if shorter.ndim == 1:
+            shorter = shorter[:, None]
+        else:
+            longer = longer[..., 0]
+    return (shorter, longer) if swapped else (longer, shorter)
+
+
+def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array]:
+    predicted = as_float(y_pred)
+    actual, predicted = same_rank(as_array(y_true).astype(predicted.dtype), predicted)
+    return actual, predicted
+
+
+def _same_shape(y_true: Array, y_pred: Array, loss: str) -> None:
+    if y_true.shape != y_pred.shape:
+        raise ShapeError(
+            message(
+                f"{loss}: Arguments `target` and `output` must have the same shape.",
+                came=f"targets of shape {y_true.shape}, outputs of shape {y_pred.shape}",
+                expected="one target for each output",
+                mend="give the last layer as many units as a row of y has numbers"
+                + (
+                    ", or use sparse_categorical_crossentropy for whole-number classes."
+                    if y_pred.shape[-1] > 1
+                    else "."
+                ),
+            )
+        )
+
+
+@CATALOGUE.entry("mse", "MSE")
+def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """loss = mean((y - p)^2).
+
+    >>> mean_squared_error([[1.0, 2.0]], [[1.0, 4.0]]).tolist()
+    [2.0]
+    """
+    y, p = _pair(y_true, y_pred)
+    return jnp.mean(jnp.square(y - p), axis=-1)
+
+
+@CATALOGUE.entry("mae", "MAE")
+def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """loss = mean(|y - p|)."""
+    y, p = _pair(y_true, y_pred)
+    return jnp.mean(jnp.abs(y - p), axis=-1)
+
+
+@CATALOGUE.entry("mape", "MAPE")
+def mean_absolute_percentage_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """loss = 100 * mean(|y - p| / |y|)."""
+    y, p = _pair(y_true, y_pred)
+    return 100.0 * jnp.mean(jnp.abs((y - p) / jnp.maximum(jnp.abs(y), EPSILON)), axis=-1)
+
+
+@CATALOGUE.entry("msle", "MSLE")
+def mean_squared_logarithmic_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """loss = mean((log(1 + y) - log(1 + p))^2)."""
+    y, p = _pair(y_true, y_pred)
+    difference = jnp.log(jnp.maximum(p, EPSILON) + 1.0) - jnp.log(jnp.maximum(y, EPSILON) + 1.0)
+    return jnp.mean(jnp.square(difference), axis=-1)
+
+
+@CATALOGUE.entry()
+def huber(y_true: ArrayLike, y_pred: ArrayLike, delta: float = 1.0) -> Array:
+    """loss = mean(e^2 / 2 where |e| <= delta, else delta * |e| - delta^2 / 2), e = p - y. Huber, 1964."""
+    y, p = _pair(y_true, y_pred)
+    error = jnp.abs(p - y)
+    return jnp.mean(jnp.where(error <= delta, 0.5 * error**2, delta * error - 0.5 * delta**2), axis=-1)
+
+
+@CATALOGUE.entry("logcosh")
+def log_cosh(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """loss = mean(log(cosh(p - y)))."""
+    y, p = _pair(y_true, y_pred)
+    error = p - y
+    return jnp.mean(error + jax.nn.softplus(-2.0 * error) - jnp.log(jnp.array(2.0, error.dtype)), axis=-1)
+
+
+def _signed(y: Array) -> Array:
+    """Labels 0 and 1 as -1 and +1; other labels as they are."""
+    return jnp.where(jnp.all((y == 0) | (y == 1)), 2.0 * y - 1.0, y)
+
+
+@CATALOGUE.entry()
+def hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """loss = mean(max(1 - y * p, 0)), with y -1 or +1 (0 and 1 are taken as those)."""
+    y, p = _pair(y_true, y_pred)
+    return jnp.mean(jnp.maximum(1.0 - _signed(y) * p, 0.0), axis=-1)
+
+
+@CATALOGUE.entry()
+def squared_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """loss = mean(max(1 - y * p, 0)^2), with y -1 or +1 (0 and 1 are taken as those)."""
+    y, p = _pair(y_true, y_pred)
+    return jnp.mean(jnp.square(jnp.maximum(1.0 - _signed(y) * p, 0.0)), axis=-1)
+
+
+@CATALOGUE.entry()
+def categorical_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """loss = max(1 + (largest p of a wrong class) - (p of the right class), 0)."""
+    y, p = _pair(y_true, y_pred)
+    right, wrong = jnp.sum(y * p, axis=-1), jnp.max((1.0 - y) * p, axis=-1)
+    return jnp.maximum(wrong - right + 1.0, 0.0)
+
+
+@CATALOGUE.entry("kld", "KLD", "kl_divergence", "kullback_leibler_divergence")
+def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """loss = sum(y * log(y / p))."""
+    y, p = _pair(y_true, y_pred)
+    y, p = jnp.clip(y, EPSILON, 1.0), jnp.clip(p, EPSILON, 1.0)
+    return jnp.sum(y * jnp.log(y / p), axis=-1)
+
+
+@CATALOGUE.entry()
+def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """loss = mean(p - y * log(p))."""
+    y, p = _pair(y_true, y_pred)
+    return jnp.mean(p - y * jnp.log(p + EPSILON), axis=-1)
+
+
+@CATALOGUE.entry()
+def cosine_similarity(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> Array:
+    """loss = -(y / |y|) . (p / |p|): -1 where they point the same way."""
+    y, p = _pair(y_true, y_pred)
+
+    def unit(v: Array) -> Array:
+        return v * jax.lax.rsqrt(jnp.maximum(jnp.sum(jnp.square(v), axis=axis, keepdims=True), 1e-12))
+
+    return -jnp.sum(unit(y) * unit(p), axis=axis)
+
+
+@CATALOGUE.entry()
+def binary_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Array:
+    """loss = mean(-(y * log(p) + (1 - y) * log(1 - p))).
+
+    Args:
+        y_true: 0 or 1 (or a probability) for each output, shape (rows, outputs).
+        y_pred: probabilities, kept 1e-7 from 0 and 1; or z before the sigmoid, with `from_logits`.
+        from_logits: whether y_pred is z rather than sigmoid(z).
+        label_smoothing: how far y is moved towards 0.5: y * (1 - s) + 0.5 * s.
+        axis: the axis that the mean is taken over.
+    """
+    y, p = _pair(y_true, y_pred)
+    _same_shape(y, p, "binary_crossentropy")
+    if label_smoothing:
+        y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    if from_logits:
+        log_p, log_q = jax.nn.log_sigmoid(p), jax.nn.log_sigmoid(-p)
+    else:
+        p = jnp.clip(p, EPSILON, 1.0 - EPSILON)
+        log_p, log_q = jnp.log(p), jnp.log(1.0 - p)
+    return jnp.mean(-(y * log_p + (1.0 - y) * log_q), axis=axis)
+
+
+def _log_probabilities(p: Array, from_logits: bool, axis: int) -> Array:
+    if from_logits:
+        return jax.nn.log_softmax(p, axis=axis)
+    p = p / jnp.sum(p, axis=axis, keepdims=True)
+    return jnp.log(jnp.clip(p, EPSILON, 1.0 - EPSILON))
+
+
+@CATALOGUE.entry()
+def categorical_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Array:
+    """loss = -sum(y * log(p)), with y one-hot: 1 at the right class, shape (rows, classes)."""
+    y, p = _pair(y_true, y_pred)
+    _same_shape(y, p, "categorical_crossentropy")
+    if label_smoothing:
+        y = y * (1.0 - label_smoothing) + label_smoothing / y.shape[-1]
+    return -jnp.sum(y * _log_probabilities(p, from_logits, axis), axis=axis)
+
+
+@CATALOGUE.entry()
+def sparse_categorical_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Array:
+    """loss = -log(p of the right class), with y the number of the class, from 0."""
+    p, y = as_float(y_pred), as_array(y_true)
+    if y.ndim == p.ndim and y.shape[-1] == 1:
+        y = y[..., 0]
+    if y.shape != p.shape[:-1]:
+        raise ShapeError(
+            message(
+                "sparse_categorical_crossentropy: Argument `output` must have rank (ndim) `target.ndim - 1`.",
+                came=f"targets of shape {y.shape}, outputs of shape {p.shape}",
+                expected="one class number for each row of outputs",
+                mend="for one-hot targets use categorical_crossentropy.",
+            )
+        )
+    classes = y.astype("int32")
+    one_hot = jax.nn.one_hot(classes, p.shape[axis], axis=axis, dtype=p.dtype)
+    losses = -jnp.sum(one_hot * _log_probabilities(p, from_logits, axis), axis=axis)
+    return losses if ignore_class is None else jnp.where(classes == ignore_class, 0.0, losses)
+
+
+class Loss(Configurable):
+    """A loss: `call` gives a number per example, calling it gives their reduction, the cost.
+
+    A loss of your own overrides `call(y_true, y_pred)`.
+
+    Args:
+        name: its name in messages and logs.
+        reduction: "sum_over_batch_size" (the mean; alias "mean"): sum of weight * loss over the
+            number of losses. "mean_with_sample_weight": the same over the sum of the weights.
+            "sum"; or None, for the losses as they are.
+
+    Example:
+        >>> float(MeanSquaredError()([1.0, 2.0], [1.0, 4.0]))
+        2.0
+    """
+
+    namespace = "keras.losses"
+    #: Whether an example's loss depends on that example alone.
+    rows_independent: ClassVar[bool] = False
+
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+    ) -> None:
+        if reduction not in REDUCTIONS:
+            raise ArgumentError(
+                message(
+                    "reduction is unknown.",
+                    came=repr(reduction),
+                    expected=", ".join(str(each) for each in REDUCTIONS),
+                )
+            )
+        self.name = name or snake_case(type(self).__name__)
+        self.reduction = reduction
+        self.dtype = dtype or floatx()
+
+    def call(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+        """The loss of each example."""
+        raise NotImplementedError
+
+    def check_targets(self, y_true: np.ndarray[Any, Any], outputs: tuple[int | None, ...]) -> None:
+        """Raise DataError if these targets cannot be targets of this loss. Runs on the host, once."""
+
+    def __call__(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        valid: Array | None = None,
+    ) -> Array:
+        """The cost: the losses weighted and reduced. `valid` marks the rows that count."""
+        values = as_array(self.call(y_true, y_pred))
+        return reduce(values, sample_weight, self.reduction, valid)
+
+
+def reduce(
+    values: Array,
+    sample_weight: ArrayLike | None = None,
+    reduction: str | None = "sum_over_batch_size",
+    valid: Array | None = None,
+) -> Array:
+    """Weight the losses and reduce them.
+
+    >>> float(reduce(jnp.array([1.0, 2.0, 6.0]), [1.0, 2.0, 0.0]))
+    1.6666666269302368
+    """
+    weights = None if sample_weight is None else as_float(sample_weight).astype(values.dtype)
+    if weights is not None:
+        values, weights = same_rank(values, weights)
+        values = values * weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
+    if reduction in (None, "none") or values.ndim == 0:
+        return values
+    count: Any = values.size
+    if valid is not None:
+        values = jnp.where(valid.reshape(valid.shape + (1,) * (values.ndim - 1)), values, 0.0)
+        count = jnp.sum(valid).astype(values.dtype) * (values.size // max(values.shape[0], 1))
+    total = jnp.sum(values)
+    if reduction == "sum":
+        return total
+    if reduction == "mean_with_sample_weight" and weights is not None:
+        if valid is not None:
+            weights = jnp.where(valid.reshape(valid.shape + (1,) * (weights.ndim - 1)), weights, 0.0)
+        count = jnp.sum(weights)
+        return jnp.where(count == 0, 0.0, total / jnp.where(count == 0, 1.0, count))
+    return total / count
+
+
+class FunctionLoss(Loss):
+    """A function `(y_true, y_pred) -> losses`, as a loss."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name or str(getattr(fn, "__name__", "loss")), reduction)
+        self.fn, self.arguments = fn, kwargs
+
+    def call(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+        """The loss of each example."""
+        y, p = same_rank(as_array(y_true), as_array(y_pred))
+        return self.fn(y.astype(p.dtype) if y.dtype != p.dtype else y, p, **self.arguments)
+
+
+def _finite_between(y: np.ndarray[Any, Any], low: float, high: float, loss: str, mend: str) -> None:
+    wrong = ~((y >= low) & (y <= high))
+    if wrong.any():
+        rows = np.flatnonzero(wrong.reshape(len(y), -1).any(axis=1))
+        shown = ", ".join(str(value) for value in np.unique(y[wrong])[:5])
+        raise DataError(
+            message(
+                f"{loss}: labels outside the classes, in {len(rows)} rows (the first: row {rows[0]}).",
+                came=f"labels such as {shown}",
+                expected=f"labels from {low:g} to {high:g}",
+                mend=mend,
+            )
+        )
+
+
+def _class(name: str, function: Callable[..., Any], *aliases: str, **options: Any) -> Any:
+    """Make the class of a loss function: its options become the constructor's arguments."""
+    names = list(options)
+
+    def init(
+        self: Loss,
+        *args: Any,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        Loss.__init__(self, name or str(function.__name__), reduction, dtype)
+        given = dict(zip([*names, "reduction", "name"], args, strict=False))
+        self.reduction = given.pop("reduction", self.reduction)
+        self.name = given.pop("name", None) or self.name
+        unknown = [each for each in kwargs if each not in options]
+        if unknown:
+            raise ArgumentError(
+                message(f"{type(self).__name__} has no argument {unknown[0]!r}.", expected=", ".join(names))
+            )
+        for option, default in options.items():
+            setattr(self, option, given.get(option, kwargs.get(option, default)))
+
+    def call(self: Any, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+        return function(y_true, y_pred, **{option: getattr(self, option) for option in names})
+
+    def get_config(self: Any) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "reduction": self.reduction,
+            **{option: getattr(self, option) for option in names},
+        }
+
+    made = type(
+        name,
+        (Loss,),
+        {
+            "__init__": init,
+            "call": call,
+            "get_config": get_config,
+            "rows_independent": True,
+            "__module__": __name__,
+            "__doc__": function.__doc__,
+        },
+    )
+    CATALOGUE.entries[name] = made
+    _class_of[function] = made
+    return made
+
+
+_class_of: dict[Any, Any] = {}
+
+MeanSquaredError: Any = _class("MeanSquaredError", mean_squared_error)
+MeanAbsoluteError: Any = _class("MeanAbsoluteError", mean_absolute_error)
+MeanAbsolutePercentageError: Any = _class("MeanAbsolutePercentageError", mean_absolute_percentage_error)
+MeanSquaredLogarithmicError: Any = _class("MeanSquaredLogarithmicError", mean_squared_logarithmic_error)
+Huber: Any = _class("Huber", huber, delta=1.0)
+LogCosh: Any = _class("LogCosh", log_cosh)
+Hinge: Any = _class("Hinge", hinge)
+SquaredHinge: Any = _class("SquaredHinge", squared_hinge)
+CategoricalHinge: Any = _class("CategoricalHinge", categorical_hinge)
+KLDivergence: Any = _class("KLDivergence", kl_divergence)
+Poisson: Any = _class("Poisson", poisson)
+CosineSimilarity: Any = _class("CosineSimilarity", cosine_similarity, axis=-1)
+BinaryCrossentropy: Any = _class(
+    "BinaryCrossentropy", binary_crossentropy, from_logits=False, label_smoothing=0.0, axis=-1
+)
+CategoricalCrossentropy: Any = _class(
+    "CategoricalCrossentropy", categorical_crossentropy, from_logits=False, label_smoothing=0.0, axis=-1
+)
+SparseCategoricalCrossentropy: Any = _class(
+    "SparseCategoricalCrossentropy",
+    sparse_categorical_crossentropy,
+    from_logits=False,
+    ignore_class=None,
+    axis=-1,
+)
+
+
+def _binary_targets(self: Any, y_true: np.ndarray[Any, Any], outputs: tuple[int | None, ...]) -> None:
+    _finite_between(y_true, 0, 1, "binary_crossentropy", "code the two classes as 0 and 1.")
+
+
+def _class_targets(self: Any, y_true: np.ndarray[Any, Any], outputs: tuple[int | None, ...]) -> None:
+    classes = outputs[self.axis]
+    labels = y_true if self.ignore_class is None else np.where(y_true == self.ignore_class, 0, y_true)
+    if classes is not None:
+        mend = f"number the classes from 0, or give the last layer a unit for each class (it has {classes})."
+        _finite_between(labels, 0, classes - 1, "sparse_categorical_crossentropy", mend)
+
+
+BinaryCrossentropy.check_targets = _binary_targets
+SparseCategoricalCrossentropy.check_targets = _class_targets
+
+
+def get(identifier: Any) -> Any:
+    """The loss function or object that a name, configuration or object stands for, as in Keras.
+
+    >>> get("mse").__name__
+    'mean_squared_error'
+    """
+    return CATALOGUE.make(identifier)
+
+
+def as_loss(identifier: Any) -> Loss:
+    """The same as an object: functions of ours become their class, other functions `FunctionLoss`."""
+    found = get(identifier)
+    if isinstance(found, Loss):
+        return found
+    if found in _class_of:
+        return _class_of[found]()
+    if callable(found):
+        return FunctionLoss(found)
+    raise ArgumentError(message("this is not a loss.", came=repr(identifier), expected="a name or a loss"))

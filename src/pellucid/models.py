@@ -1,0 +1,764 @@
+"""Models: layers that are compiled, fitted, evaluated, and asked.
+
+    compile   says what training is: the loss, the metrics, the optimizer
+    fit       runs the training step over the rows, epoch by epoch (see step, engine, fitting)
+    evaluate  measures loss and metrics on other rows
+    predict   answers for rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import jax
+import numpy as np
+
+from pellucid import optimizers, seeds
+from pellucid.arrays import Arrays, Shape
+from pellucid.callbacks import PREDICT_BATCH, CallbackList, History
+from pellucid.data import Rows, Stream, as_rows, is_stream, require_finite, split_rows, unpack
+from pellucid.engine import Engine, Predictor
+from pellucid.errors import ArgumentError, ShapeError, StateError, did_you_mean, message
+from pellucid.fitting import ArrayTraining, Plan, StreamTraining, evaluate_arrays, evaluate_stream
+from pellucid.layers.core import Dense, InputLayer
+from pellucid.layers.layer import CATALOGUE, Layer, declares
+from pellucid.layers.preprocessing import Normalization
+from pellucid.naming import serialize
+from pellucid.objective import Objective
+from pellucid.progress import Progress
+from pellucid.step import Parts
+from pellucid.summary import print_summary
+
+BATCH_SIZE = 32
+
+
+class Model(Layer):
+    """A layer that can be trained. One of your own holds layers as attributes and overrides `call`.
+
+    Example:
+        >>> class Line(Model):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.dense = Dense(1)
+        ...     def call(self, inputs):
+        ...         return self.dense(inputs)
+        >>> model = Line()
+        >>> model.compile(optimizer="sgd", loss="mse")
+        >>> history = model.fit([[0.0], [1.0]], [[0.0], [2.0]], epochs=2, verbose=0)
+        >>> len(history.history["loss"])
+        2
+    """
+
+    namespace = "keras"
+
+    def __init__(self, *, trainable: bool = True, dtype: Any = None, name: str | None = None, **kwargs: Any):
+        super().__init__(trainable=trainable, dtype=dtype, name=name, **kwargs)
+        self.optimizer: Any = None
+        self.history: Any = None
+        self.stop_training = False
+        self.compiled = False
+        self._objective = Objective(None)
+        self._compile_config: dict[str, Any] = {}
+        self._steps_per_execution = 1
+        self._run_eagerly = False
+        self._engine: Engine | None = None
+        self._predictor: Predictor | None = None
+        self._order_spent = False
+
+    # What training is.
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Say what training is.
+
+        Args:
+            optimizer: a name ("adam", "sgd", ...), an optimizer, or an optax transformation.
+            loss: a name ("mse", "binary_crossentropy", ...), a loss, or a function
+                (y_true, y_pred) -> one loss per example.
+            loss_weights: a factor of the loss.
+            metrics: what is measured beside the loss: names ("accuracy"), metrics or functions.
+            weighted_metrics: the same, with the sample weights.
+            run_eagerly: whether the step runs uncompiled, so that print and a debugger work in it.
+            steps_per_execution: how many steps run between the batch methods of callbacks.
+            jit_compile, auto_scale_loss: accepted; compiling is what this library does.
+
+        Raises:
+            UnknownNameError: if a name is not known.
+        """
+        self._objective = Objective(loss, metrics, weighted_metrics, loss_weights)
+        self.optimizer = optimizers.get(optimizer)
+        self._compile_config = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": bool(jit_compile),
+        }
+        self._steps_per_execution = max(1, int(steps_per_execution))
+        self._run_eagerly = run_eagerly
+        self._engine = None
+        self._order_spent = False
+        self.stop_training = False
+        self.compiled = True
+
+    @property
+    def loss(self) -> Any:
+        """The loss, as given to `compile`."""
+        return self._objective.given_loss
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The mean loss and the metrics."""
+        return self._objective.all_metrics
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of loss and metrics, in the order that `evaluate` gives them."""
+        return self._objective.names()
+
+    def metrics_by_name(self) -> dict[str, Any]:
+        """The metrics by their names in the logs."""
+        return dict(zip(self._objective.names(), self._objective.all_metrics, strict=True))
+
+    def reset_metrics(self) -> None:
+        """Begin all sums anew."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Loss and metrics from the sums as they are."""
+        return {name: float(value) if np.ndim(value) == 0 else value for name, value in
+                self._objective.results().items()}
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """The arguments of `compile` as plain data."""
+        return {name: serialize(value) for name, value in self._compile_config.items()}
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile again from what `get_compile_config` gave."""
+        self.compile(**config)
+
+    # Training.
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: Any = True,
+        class_weight: Mapping[Any, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+    ) -> History:
+        """Train for a number of epochs.
+
+        Each epoch goes once through the rows, `batch_size` at a time. For each batch: forward, cost,
+        gradient, update.
+
+        Args:
+            x: rows of features: an array, a data frame, lists, or anything that gives batches
+                (x, y) or (x, y, sample_weight).
+            y: a target for each row, if x does not give them.
+            batch_size: rows in a batch; 32 if not said.
+            epochs: the number of the last epoch.
+            verbose: 0 is silent, 1 shows a bar, 2 a line an epoch; "auto" is 1.
+            callbacks: a list of callbacks.
+            validation_split: the part of the rows, the last ones before shuffling, that is held out
+                and measured after each epoch.
+            validation_data: (x, y) or (x, y, sample_weight) to measure instead.
+            shuffle: whether each epoch takes the rows in a new order; "batch" shuffles within batches.
+            class_weight: a weight for each class number.
+            sample_weight: a weight for each row.
+            initial_epoch: the number to begin with, when training goes on.
+            steps_per_epoch: steps in an epoch, if not once through the rows.
+            validation_steps, validation_batch_size, validation_freq: the same for validation, and
+                after which epochs it comes.
+
+        Returns:
+            The history: `history.history["loss"]` has a value for each epoch.
+
+        Raises:
+            StateError: if the model was not compiled.
+            DataError: if rows or targets cannot be used.
+            ShapeError: if the rows do not fit the layers.
+        """
+        self._require_compiled("fit")
+        batch_size = _at_least_one("batch_size", batch_size)
+        epochs = _whole("epochs", epochs)
+        steps_per_epoch = _at_least_one("steps_per_epoch", steps_per_epoch)
+        if x is None:
+            raise ArgumentError(message("fit needs x.", mend="model.fit(X, y, epochs=10)."))
+        streams = is_stream(x)
+        held_out: Any = None
+        if streams:
+            if y is not None or sample_weight is not None:
+                raise ArgumentError(message("`y` comes with the batches when x gives batches.", came="x and y"))
+            if validation_split:
+                raise ArgumentError(
+                    message(
+                        "`validation_split` is only supported for arrays.",
+                        came=type(x).__name__,
+                        mend="give validation_data=(x, y).",
+                    )
+                )
+            source: Any = Stream(x, class_weight)
+            first = source.peek()
+        else:
+            first = source = as_rows(x, y, sample_weight, class_weight)
+            if steps_per_epoch and batch_size is None:
+                batch_size = -(-source.count // steps_per_epoch)
+        if validation_data is not None:
+            held_out = self._validation(validation_data)
+        elif validation_split:
+            first = source = self._adjusted(source)
+            first, held_out = split_rows(source, validation_split)
+            source = first
+        engine = self._ready(first, "fit")
+        if not streams:
+            source = self._checked(self._adjusted(source))
+        if isinstance(held_out, Rows):
+            held_out = self._checked(self._adjusted(held_out), "validation ")
+        size = batch_size or BATCH_SIZE
+
+        if isinstance(source, Rows) and steps_per_epoch not in (None, -(-source.count // size)):
+            source = Stream(_Reshuffled(source, size, shuffle))
+        if shuffle and shuffle != "batch" and isinstance(source, Rows) and not self._order_spent:
+            seeds.spend_row_order(source.count)
+        self._order_spent = True
+
+        listed = CallbackList(callbacks, add_history=True)
+        history = next(each for each in listed.callbacks if isinstance(each, History))
+        if history in listed.callbacks:
+            listed.callbacks.remove(history)
+            listed.callbacks.append(history)
+        steps: Any = steps_per_epoch
+        if steps is None:
+            steps = -(-source.count // size) if isinstance(source, Rows) else source.length
+        listed.set_model(self)
+        listed.set_params({"verbose": verbose, "epochs": epochs, "steps": steps})
+
+        def validate() -> dict[str, Any]:
+            return self._evaluated(held_out, validation_batch_size or size, validation_steps, listed, None)
+
+        plan = Plan(
+            engine,
+            listed,
+            Progress(verbose, epochs),
+            epochs,
+            initial_epoch,
+            shuffle,
+            validation_freq,
+            self._steps_per_execution,
+            None if held_out is None else validate,
+            lambda: self.stop_training,
+        )
+        if isinstance(source, Rows):
+            whole = held_out if isinstance(held_out, Rows) and validation_steps is None else None
+            training: Any = ArrayTraining(plan, source, whole, size, validation_batch_size or size)
+        else:
+            training = StreamTraining(plan, source, steps_per_epoch)
+        self.stop_training = False
+        self.history = history
+        listed.on_train_begin()
+        try:
+            with jax.disable_jit(self._run_eagerly):
+                training.run()
+        finally:
+            plan.progress.stopped()
+            listed.on_train_end()
+        return history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Measure loss and metrics on rows, without training on them.
+
+        Returns:
+            The loss, or a list of the loss and each metric (as `metrics_names` names them); a dict
+            by name with `return_dict`.
+        """
+        self._require_compiled("evaluate")
+        rows: Any = Stream(x) if is_stream(x) else as_rows(x, y, sample_weight)
+        self._ready(rows.peek() if isinstance(rows, Stream) else rows, "evaluate")
+        if isinstance(rows, Rows):
+            rows = self._checked(self._adjusted(rows))
+        self._order_spent = True
+        listed = CallbackList(callbacks)
+        listed.set_model(self)
+        with jax.disable_jit(self._run_eagerly):
+            logs = self._evaluated(
+                rows, _at_least_one("batch_size", batch_size) or BATCH_SIZE, steps, listed, Progress(verbose)
+            )
+        return logs if return_dict else self._listed(logs)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """The outputs for rows, as a NumPy array.
+
+        Raises:
+            StateError: if the model has no weights and it is not known for which rows to make them.
+        """
+        size = _at_least_one("batch_size", batch_size) or BATCH_SIZE
+        if is_stream(x):
+            stream = Stream(x)
+            parts = [self._answers(rows, rows.count) for rows in stream.batches(steps or stream.length)]
+            return jax.tree.map(lambda *each: np.concatenate(each), *parts)
+        rows = as_rows(x)
+        listed = CallbackList(callbacks)
+        if listed.callbacks:
+            listed.set_model(self)
+            listed.on_predict_begin()
+            if listed.any_overrides(*PREDICT_BATCH):
+                return self._watched_answers(rows, size, listed)
+        progress = Progress(verbose)
+        outputs = self._answers(rows, size, progress)
+        listed.on_predict_end()
+        return outputs
+
+    def _watched_answers(self, rows: Rows, size: int, listed: CallbackList) -> Arrays:
+        parts: list[Any] = []
+        for number, start in enumerate(range(0, rows.count, size)):
+            listed.on_predict_batch_begin(number)
+            parts.append(self._answers(rows.part(start, min(start + size, rows.count)), size))
+            listed.on_predict_batch_end(number, {"outputs": parts[-1]})
+        listed.on_predict_end()
+        return jax.tree.map(lambda *each: np.concatenate(each), *parts)
+
+    def _answers(self, rows: Rows, size: int, progress: Progress | None = None) -> Arrays:
+        if not self.built:
+            self._build_for_prediction()
+        rows = self._adjusted(rows)
+        if self._predictor is None or self._predictor.parts.weights != self.trainable_variables:
+            self._predictor = Predictor(Parts(self, Objective(None), None))
+        with jax.disable_jit(self._run_eagerly):
+            return self._predictor(rows, size, progress)
+
+    def _build_for_prediction(self) -> None:
+        raise StateError(
+            message(
+                "predict before fit: this model has no weights yet.",
+                came=f"{self.describe()}, not built",
+                expected="a model that was fitted, or that knows the shape of its rows",
+                mend="call fit first, or begin the model with keras.Input(shape=(...)).",
+            )
+        )
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[Any, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One training step on these rows; gives loss and metrics of the batch before the update."""
+        self._require_compiled("train_on_batch")
+        engine = self._ready(rows := as_rows(x, y, sample_weight, class_weight), "train_on_batch")
+        rows = self._checked(self._adjusted(rows))
+        self._order_spent = True
+        plan = Plan(engine, CallbackList(), Progress(0), 1)
+        with jax.disable_jit(self._run_eagerly):
+            _, logs = StreamTraining(plan, Stream([]), None).one_step(rows, engine.no_sums())
+        named = engine.named(np.asarray(logs)[0])
+        return named if return_dict else self._listed(named)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Loss and metrics of one batch."""
+        rows = as_rows(x, y, sample_weight)
+        self._require_compiled("test_on_batch")
+        self._ready(rows, "test_on_batch")
+        self._order_spent = True
+        logs = self._evaluated(self._checked(self._adjusted(rows)), rows.count, None, CallbackList(), None)
+        return logs if return_dict else self._listed(logs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch, as a NumPy array."""
+        rows = as_rows(x)
+        return self._answers(rows, rows.count)
+
+    # What the above share.
+
+    def _require_compiled(self, asked: str) -> None:
+        if not self.compiled:
+            raise StateError(
+                message(
+                    f"You must call `compile()` before using the model: {asked}() does not know the loss.",
+                    mend="model.compile(optimizer='adam', loss='mse').",
+                )
+            )
+
+    def _ready(self, rows: Rows, asked: str) -> Engine:
+        """Build what is not built for these rows, settle the objective, and give the engine."""
+        rows = self._adjusted(rows)
+        if not self.built:
+            self.build_for(jax.tree.map(lambda array: (None, *array.shape[1:]), rows.x))
+        if rows.y is None and self._objective.given_loss is not None:
+            raise StateError(
+                message(
+                    f"{asked} needs targets: the loss compares the outputs with y.",
+                    came="y=None",
+                    expected=f"a target for each of the {rows.count} rows",
+                )
+            )
+        engine = self._engine
+        if engine is None or engine.parts.weights != self.trainable_variables:
+            outputs = self._output_spec(rows)
+            y_shape = rows.y.shape if isinstance(rows.y, np.ndarray) else (None,)
+            self._objective.resolve(cast(Any, y_shape), outputs)
+            if not self.optimizer.built:
+                self.optimizer.build(self.trainable_variables)
+            else:
+                for variable in self.trainable_variables:
+                    self.optimizer.add_slots(variable)
+            engine = self._engine = Engine(Parts(self, self._objective, self.optimizer))
+        return engine
+
+    def _output_spec(self, rows: Rows) -> Any:
+        parts = Parts(self, Objective(None), None)
+        state = parts.read()
+        specs = jax.tree.map(lambda a: jax.ShapeDtypeStruct((2, *a.shape[1:]), a.dtype), rows.x)
+        return jax.eval_shape(
+            lambda x: parts.forward(state.weights, state.others, x, training=False).outputs, specs
+        )
+
+    def _adjusted(self, rows: Rows) -> Rows:
+        """Rows of single numbers, (n,), become (n, 1) where the model needs that."""
+        if not isinstance(rows.x, np.ndarray):
+            return rows
+        x = cast(Any, rows.x)
+        if x.ndim == 1 and self._takes_columns():
+            return Rows(x[:, None], rows.y, rows.weight, rows.counted)
+        return rows
+
+    def _takes_columns(self) -> bool:
+        shape = self.input_shape
+        return isinstance(shape, tuple) and len(cast(Shape, shape)) == 2 and shape[-1] == 1
+
+    def _checked(self, rows: Rows, what: str = "") -> Rows:
+        """Refuse numbers that are not finite, and labels that are no classes of the loss."""
+        if not self.mixes_rows(training=True) or isinstance(self, Sequential):
+            if not any(not type(layer).__module__.startswith("pellucid.") for layer in self.sublayers):
+                jax.tree.map(lambda array: require_finite(array, f"{what}x"), rows.x)
+        if rows.y is not None and declares(self._objective.loss, "rows_independent"):
+            jax.tree.map(lambda array: require_finite(array, f"{what}y"), rows.y)
+            if self._objective.loss is not None:
+                self._objective.check_targets(rows.y, self._output_spec(rows))
+        if rows.weight is not None:
+            require_finite(rows.weight, f"{what}sample_weight")
+        return rows
+
+    def _validation(self, data: Any) -> Any:
+        if is_stream(data):
+            return Stream(data)
+        x, y, weight = unpack(data)
+        return as_rows(x, y, weight)
+
+    def _evaluated(
+        self, rows: Any, size: int, steps: int | None, listed: CallbackList, progress: Progress | None
+    ) -> dict[str, Any]:
+        assert self._engine is not None
+        listed.on_test_begin()
+        if isinstance(rows, Stream):
+            logs = evaluate_stream(self._engine, rows, steps, listed, progress)
+        else:
+            if steps is not None:
+                rows = rows.part(0, min(rows.count, steps * size))
+            logs = evaluate_arrays(self._engine, rows, size, listed, progress)
+        listed.on_test_end(logs)
+        return logs
+
+    def _listed(self, logs: dict[str, Any]) -> Any:
+        values = [logs[name] for name in self.metrics_names if name in logs]
+        return values[0] if len(values) == 1 else values
+
+    # Looking at a model.
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the input."""
+        return [layer for layer in self.sublayers if not isinstance(layer, InputLayer)]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of this name or number."""
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ArgumentError(
+                    message("there is no such layer.", came=f"index={index}", expected=f"0 to {len(layers) - 1}")
+                )
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        known = [layer.name for layer in layers]
+        raise ArgumentError(
+            message(f"No such layer: {name}.", came=repr(name), expected=did_you_mean(str(name), known))
+        )
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Callable[..., Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
+        """Print the layers, their output shapes and how many numbers their weights hold."""
+        print_summary(self, line_length, print_fn, expand_nested, show_trainable)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}, built={self.built}>"
+
+
+@CATALOGUE.entry()
+class Sequential(Model):
+    """Layers in a row: the outputs of each are the inputs of the next.
+
+    Args:
+        layers: a list of layers; it may begin with `keras.Input(shape=(...))`.
+        name: the name of the model.
+
+    Example:
+        >>> model = Sequential([Dense(2, input_shape=(3,), activation="relu"), Dense(1)])
+        >>> model.count_params()
+        11
+    """
+
+    rows_independent = True
+
+    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None):
+        super().__init__(trainable=trainable, name=name)
+        self._chain: list[Layer] = []
+        for layer in layers or []:
+            self.add(layer)
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Put a layer at the end."""
+        if not isinstance(layer, Layer):
+            raise ArgumentError(
+                message(
+                    "Only instances of `keras.Layer` can be added to a Sequential model.",
+                    came=repr(layer),
+                    expected="a layer, such as keras.layers.Dense(1)",
+                )
+            )
+        if any(layer.name == other.name for other in self._chain):
+            raise ArgumentError(
+                message(
+                    "All layers added to a Sequential model should have unique names.",
+                    came=f'"{layer.name}" twice',
+                    mend="give the layer another name.",
+                )
+            )
+        if isinstance(layer, InputLayer) and self._chain:
+            raise ArgumentError(message("Input comes first in a Sequential model.", came=f"after {self._chain[-1]}"))
+        self._chain.append(layer)
+        self._connect(layer)
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Take the last layer off."""
+        if not self._chain:
+            raise StateError(message("there is no layer to take off."))
+        layer = self._chain.pop()
+        self._reset_compiled()
+        if not self._chain:
+            self.built, self.input_shape = False, None
+        return layer
+
+    def _connect(self, layer: Layer) -> None:
+        """Build a layer that was added, if the shape of what it will be given is known."""
+        self._reset_compiled()
+        if len(self._chain) == 1:
+            shape = layer.declared_shape
+            if shape is None and layer.built and _is_known(layer.input_shape):
+                shape = layer.input_shape
+            if shape is None and isinstance(layer, Sequential) and layer.built:
+                shape = layer.input_shape
+            if shape is not None:
+                self.build_for(shape)
+        elif self.built:
+            self._build_from(len(self._chain) - 1, self.output_shape_of(self._chain[-2]))
+
+    def _reset_compiled(self) -> None:
+        self._engine = self._predictor = None
+
+    def build(self, input_shape: Any = None) -> None:
+        """Build all layers for batches of this shape."""
+        if input_shape is None:
+            raise ArgumentError(message("build needs the shape of a batch.", mend="model.build((None, 30))."))
+        if not self._chain:
+            raise StateError(
+                message(f"Sequential model {self.name} cannot be built because it has no layers.",
+                        mend="call add first.")
+            )
+        self._shapes: dict[int, Any] = {}
+        self._build_from(0, tuple(input_shape))
+        self.input_shape = tuple(input_shape)
+        self.built = True
+
+    def _build_from(self, first: int, shape: Any) -> None:
+        for number in range(first, len(self._chain)):
+            layer = self._chain[number]
+            before = self._chain[number - 1] if number else None
+            place = number + 1 - isinstance(self._chain[0], InputLayer)
+            origin = "" if before is None or isinstance(before, InputLayer) else (
+                f"layer {place - 1} ({before.describe()})"
+            )
+            layer.place = (f"layer {place}", origin)
+            if number and layer.built and _is_known(layer.input_shape):
+                self._compare(layer, shape)
+            layer.build_for(shape)
+            shape = layer.compute_output_shape(shape)
+            self._shapes[id(layer)] = shape
+
+    def _compare(self, layer: Layer, shape: Any) -> None:
+        probe = jax.ShapeDtypeStruct(tuple(1 if size is None else size for size in shape), np.float32)
+        layer.check_input(probe)
+
+    def output_shape_of(self, layer: Layer) -> Any:
+        """The shape of a batch of outputs of one of the layers."""
+        return self._shapes[id(layer)]
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of a batch of outputs."""
+        return self.output_shape_of(self._chain[-1]) if self.built else None
+
+    def call(self, inputs: Arrays, training: bool = False, mask: Any = None) -> Arrays:
+        """Each layer's outputs are the next one's inputs."""
+        for layer in self._chain:
+            inputs = layer(inputs, training=training)
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the last layer's outputs."""
+        for layer in self._chain:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+    def check_input(self, inputs: Arrays) -> None:
+        """The first layer looks."""
+        first = self._chain[0]
+        if isinstance(first, InputLayer) and isinstance(inputs, jax.Array):
+            expected = first.batch_shape
+            rows = inputs.shape
+            fits = len(rows) == len(expected) and all(
+                want is None or want == came for want, came in zip(expected[1:], rows[1:], strict=True)
+            )
+            if not fits and not (len(self._chain) > 1 and len(rows) > 1 and rows[-1] != expected[-1]):
+                raise ShapeError(
+                    message(
+                        "the rows do not have the shape that Input says.",
+                        came=f"x of shape {rows}",
+                        expected=f"{expected}",
+                        mend="change keras.Input(shape=...), or the rows.",
+                    )
+                )
+
+    def _build_for_prediction(self) -> None:
+        first = self._chain[0] if self._chain else None
+        if isinstance(first, Normalization) and first.built:
+            self.build_for(first.input_shape)
+        else:
+            super()._build_for_prediction()
+
+    def _takes_columns(self) -> bool:
+        if super()._takes_columns():
+            return True
+        return not self.built and bool(self._chain) and isinstance(self._chain[0], Dense)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the input."""
+        return [layer for layer in self._chain if not isinstance(layer, InputLayer)]
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers' configurations."""
+        config: dict[str, Any] = {"name": self.name, "layers": [serialize(layer) for layer in self._chain]}
+        if self.built:
+            config["build_input_shape"] = list(self.input_shape)
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
+        """Make the model again from `get_config`, with new weights."""
+        model = cls(name=config.get("name"))
+        for layer in config["layers"]:
+            model.add(CATALOGUE.make(layer))
+        if not model.built and config.get("build_input_shape"):
+            model.build_for(tuple(config["build_input_shape"]))
+        return model
+
+
+def _is_known(shape: Any) -> bool:
+    return isinstance(shape, tuple) and all(size is not None for size in cast(Shape, shape)[1:])
+
+
+class _Reshuffled:
+    """Batches of an array that go on over the epochs: for epochs that are not once through the rows."""
+
+    def __init__(self, rows: Rows, size: int, shuffle: Any) -> None:
+        self.rows, self.size, self.shuffle = rows, size, shuffle
+
+    def __iter__(self) -> Iterator[Any]:
+        count = self.rows.count
+        order = seeds.row_order(count) if self.shuffle else np.arange(count)
+        for start in range(0, count, self.size):
+            places = order[start : start + self.size]
+            part = jax.tree.map(lambda array, places=places: array[places], self.rows)
+            yield (part.x, part.y, part.weight) if part.weight is not None else (part.x, part.y)
+
+
+def _at_least_one(name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or int(value) != value or value < 1:
+        raise ArgumentError(message(f"{name} does not fit.", came=repr(value), expected="a whole number, 1 or more"))
+    return int(value)
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__int__") or int(value) != value or value < 0:
+        raise ArgumentError(message(f"{name} does not fit.", came=repr(value), expected="a whole number, 0 or more"))
+    return int(value)
+

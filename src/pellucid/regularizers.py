@@ -1,0 +1,102 @@
+"""Penalties on weights (or outputs) that are added to the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+
+from pellucid.arrays import Array, ArrayLike, as_array
+from pellucid.errors import ArgumentError, message
+from pellucid.naming import Catalogue, Configurable
+
+CATALOGUE = Catalogue("regularizer")
+
+
+def _strength(name: str, value: float | None) -> float:
+    value = 0.0 if value is None else float(value)
+    if not 0.0 <= value < float("inf"):
+        raise ArgumentError(message(f"{name} cannot be negative.", came=value, expected="0 or more"))
+    return value
+
+
+class Regularizer(Configurable):
+    """A penalty: called with an array, gives one number."""
+
+    namespace = "keras.regularizers"
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """The penalty of this array."""
+        raise NotImplementedError
+
+
+@CATALOGUE.entry("l1_l2")
+class L1L2(Regularizer):
+    """l1 * sum |w| + l2 * sum w^2."""
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        self.l1, self.l2 = _strength("l1", l1), _strength("l2", l2)
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """The penalty of this array."""
+        w = as_array(x)
+        penalty = jnp.zeros((), w.dtype)
+        if self.l1:
+            penalty = penalty + self.l1 * jnp.sum(jnp.abs(w))
+        if self.l2:
+            penalty = penalty + self.l2 * jnp.sum(jnp.square(w))
+        return penalty
+
+
+@CATALOGUE.entry("l1")
+class L1(L1L2):
+    """l1 * sum |w|."""
+
+    def __init__(self, l1: float = 0.01) -> None:
+        super().__init__(l1=l1)
+
+
+@CATALOGUE.entry("l2")
+class L2(L1L2):
+    """l2 * sum w^2.
+
+    >>> float(L2(0.5)([1.0, 2.0]))
+    2.5
+    """
+
+    def __init__(self, l2: float = 0.01) -> None:
+        super().__init__(l2=l2)
+
+
+@CATALOGUE.entry()
+class OrthogonalRegularizer(Regularizer):
+    """factor * mean |cosine| between the rows (or columns) of a matrix.
+
+    The mean is over pairs; rows that are orthogonal to each other cost nothing.
+    """
+
+    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
+        if mode not in ("rows", "columns"):
+            raise ArgumentError(message("mode is unknown.", came=repr(mode), expected="rows or columns"))
+        self.factor, self.mode = _strength("factor", factor), mode
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """The penalty of this matrix."""
+        w = as_array(x)
+        if w.ndim != 2:
+            raise ArgumentError(message("this penalty is for matrices.", came=w.shape, expected="2 sizes"))
+        vectors = w if self.mode == "rows" else w.T
+        lengths = jnp.sqrt(jnp.sum(jnp.square(vectors), axis=1, keepdims=True))
+        unit = vectors / jnp.maximum(lengths, 1e-12)
+        size = vectors.shape[0]
+        cosines = jnp.abs(unit @ unit.T) * (1.0 - jnp.eye(size))
+        return self.factor * 0.5 * jnp.sum(cosines) / max(size * (size - 1.0) / 2.0, 1.0)
+
+
+l1, l2, l1_l2 = L1, L2, L1L2
+
+
+def get(identifier: Any) -> Callable[[Any], Any] | None:
+    """The regularizer that a name, configuration or object stands for; None is none."""
+    return CATALOGUE.make(identifier)

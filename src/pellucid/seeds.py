@@ -1,0 +1,99 @@
+"""Where random numbers come from, so that the same seed gives the numbers that Keras gives.
+
+Three streams, as in Keras on its JAX backend:
+
+- Python's `random` draws one integer for each random initializer, dropout or noise layer, at the
+  moment that it is constructed;
+- NumPy's global generator draws the order of the training rows, once per epoch;
+- JAX keys `[integer, position]` draw values and masks. The key is the raw pair of words, not
+  `jax.random.key(integer)`, which holds them the other way round.
+
+Everything random is therefore a function of (seed, position).
+"""
+
+from __future__ import annotations
+
+import random as python_random
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import ArgumentError, message
+
+Words = np.ndarray[Any, np.dtype[np.uint32]]
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed every stream: initial weights, dropout and the order of rows can then be repeated.
+
+    >>> set_random_seed(1); draw_seed()
+    144272510
+    """
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise ArgumentError(
+            message("the seed does not fit.", came=repr(seed), expected="a whole number from 0 to 4294967295")
+        )
+    python_random.seed(seed)
+    np.random.seed(seed)
+
+
+def draw_seed() -> int:
+    """One integer from Python's stream, as Keras draws it."""
+    return python_random.randint(1, 10**9)
+
+
+def key(seed: int, position: int = 0) -> Words:
+    """The raw JAX key for a position of a seed's stream."""
+    if not 0 <= seed < 2**32:
+        raise ArgumentError(message("the seed does not fit.", came=seed, expected="0 to 4294967295"))
+    return np.array([seed, position], dtype=np.uint32)
+
+
+def row_order(rows: int) -> np.ndarray[Any, Any]:
+    """A fresh order of the training rows, from NumPy's stream."""
+    return np.random.permutation(rows)
+
+
+def spend_row_order(rows: int) -> None:
+    """Draw an order and drop it.
+
+    The first `fit` after each `compile` in Keras fetches one batch to learn its shapes, and so
+    spends one permutation before the first epoch. We know the shapes without it, and draw only
+    to stay in step.
+    """
+    np.random.permutation(rows)
+
+
+def random_words(seed_words: Words, count: int) -> Words:
+    """The first `count` random 32-bit words of a key: Threefry-2x32 with 20 rounds, in counter mode.
+
+    The same bits as `jax.random.bits(key)`, from NumPy alone, so that making a layer compiles
+    nothing. (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.)
+    """
+    position = np.arange(count, dtype=np.uint64)
+    first = (position >> np.uint64(32)).astype(np.uint32)
+    second = position.astype(np.uint32)
+    keys = (seed_words[0], seed_words[1], seed_words[0] ^ seed_words[1] ^ np.uint32(0x1BD11BDA))
+    turns = ((13, 15, 26, 6), (17, 29, 16, 24))
+    first += keys[0]
+    second += keys[1]
+    for block in range(5):
+        for turn in turns[block % 2]:
+            first += second
+            second = (second << np.uint32(turn)) | (second >> np.uint32(32 - turn))
+            second ^= first
+        first += keys[(block + 1) % 3]
+        second += keys[(block + 2) % 3]
+        second += np.uint32(block + 1)
+    return first ^ second
+
+
+def uniform(seed_words: Words, shape: tuple[int, ...], low: float, high: float) -> np.ndarray[Any, Any]:
+    """Uniform float32 numbers, bit for bit those of `jax.random.uniform(key, shape, minval, maxval)`."""
+    count = int(np.prod(shape, dtype=np.int64))
+    words = random_words(seed_words, count)
+    unit = ((words >> np.uint32(9)) | np.uint32(0x3F800000)).view(np.float32) - np.float32(1)
+    low32, high32 = np.float32(low), np.float32(high)
+    # Rounded once, as a fused multiply-add does: the product is exact in float64.
+    scaled = (unit.astype(np.float64) * np.float64(high32 - low32) + np.float64(low32)).astype(np.float32)
+    return np.maximum(low32, scaled).reshape(shape)

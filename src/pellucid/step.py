@@ -1,0 +1,139 @@
+"""THE training step.
+
+    forward -> cost -> gradient -> update
+
+Everything that trains, replays or opens a step calls `step`. It is a pure function of plain
+values; the `Parts` say whose values they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from pellucid.arrays import Array, Arrays, as_array
+from pellucid.layers.layer import Layer
+from pellucid.objective import Objective
+from pellucid.optimizers import Optimizer
+from pellucid.variables import Scope, Variable
+
+Values = tuple[Any, ...]
+
+
+class State(NamedTuple):
+    """Everything that a step changes."""
+
+    weights: Values  # what gradient descent moves
+    others: Values  # what the forward pass itself moves: running means, positions of random seeds
+    optimizer: Values  # what the optimizer remembers
+    metrics: Values  # the sums of loss and metrics
+
+
+class Batch(NamedTuple):
+    """The rows of one step."""
+
+    x: Arrays
+    y: Arrays
+    weight: Array | None = None
+    valid: Array | None = None  # which rows count; None: all
+
+    @property
+    def rows(self) -> Any:
+        """How many rows count."""
+        return jax.tree.leaves(self.x)[0].shape[0] if self.valid is None else jnp.sum(self.valid)
+
+
+class Forward(NamedTuple):
+    """What the forward pass gives."""
+
+    outputs: Arrays
+    penalty: Array | float  # regularizers and add_loss
+    others: Values
+
+
+class Seen(NamedTuple):
+    """What a step can be asked for. What is not asked for is not computed."""
+
+    forward: Forward
+    cost: Array
+    gradients: Values
+
+
+def step(parts: Parts, state: State, batch: Batch) -> tuple[State, Seen]:
+    """One training step: forward, cost, gradient, update."""
+
+    def cost_of(weights: Values) -> tuple[Array, Forward]:
+        forward = parts.forward(weights, state.others, batch.x, training=True)
+        return parts.cost(forward, batch), forward
+
+    (cost, forward), gradients = jax.value_and_grad(cost_of, has_aux=True)(state.weights)
+    weights, optimizer = parts.update(gradients, state.weights, state.optimizer)
+    metrics = parts.measure(state.metrics, forward, batch, cost)
+    return State(weights, forward.others, optimizer, metrics), Seen(forward, cost, gradients)
+
+
+@dataclass
+class Parts:
+    """The model, the objective and the optimizer, each as pure functions of its values."""
+
+    model: Layer
+    objective: Objective
+    optimizer: Optimizer | None
+
+    def __post_init__(self) -> None:
+        self.weights: list[Variable] = self.model.trainable_variables
+        self.others: list[Variable] = self.model.non_trainable_variables
+        self.remembered: list[Variable] = self.optimizer.variables if self.optimizer else []
+        self.sums: list[Variable] = self.objective.variables
+        self.regularized = [variable for variable in self.weights if variable.regularizer is not None]
+
+    def forward(self, weights: Values, others: Values, x: Arrays, training: bool) -> Forward:
+        """The outputs for a batch, and what the pass leaves behind."""
+        with Scope([*self.weights, *self.others], [*weights, *others])() as scope:
+            scope.training = training
+            outputs = jax.tree.map(as_array, self.model(x, training=training))
+            penalty: Any = 0.0
+            for variable in self.regularized:
+                assert variable.regularizer is not None
+                penalty = penalty + variable.regularizer(variable.value)
+            penalty = sum(scope.losses, penalty)
+        return Forward(outputs, penalty, scope.after(self.others))
+
+    def cost(self, forward: Forward, batch: Batch) -> Array:
+        """The mean loss of the batch, and the penalties."""
+        return self.objective.cost(batch.y, forward.outputs, batch.weight, batch.valid) + forward.penalty
+
+    def update(self, gradients: Sequence[Any], weights: Values, remembered: Values) -> tuple[Values, Values]:
+        """The weights after the optimizer's step, and what it remembers."""
+        if self.optimizer is None or not self.weights:
+            return weights, remembered
+        with Scope([*self.weights, *self.remembered], [*weights, *remembered])() as scope:
+            self.optimizer.apply(gradients, self.weights)
+        return scope.after(self.weights), scope.after(self.remembered)
+
+    def measure(self, sums: Values, forward: Forward, batch: Batch, cost: Array) -> Values:
+        """The sums with this batch added."""
+        with Scope(self.sums, sums)() as scope:
+            self.objective.measure(batch.y, forward.outputs, batch.weight, batch.valid, cost, batch.rows)
+        return scope.after(self.sums)
+
+    def results(self, sums: Values) -> dict[str, Any]:
+        """Loss and metrics from their sums."""
+        with Scope(self.sums, sums)():
+            return self.objective.results()
+
+    def read(self) -> State:
+        """The values that the variables have now."""
+        groups = (self.weights, self.others, self.remembered, self.sums)
+        return State(*(tuple(variable.value for variable in group) for group in groups))
+
+    def write(self, state: State) -> None:
+        """Give the variables these values."""
+        groups = (self.weights, self.others, self.remembered, self.sums)
+        for group, values in zip(groups, state, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)

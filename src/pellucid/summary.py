@@ -1,0 +1,70 @@
+"""The table that `model.summary()` prints."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.box import HEAVY_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from pellucid.layers.layer import Layer
+
+
+def print_summary(
+    model: Any,
+    line_length: int | None = None,
+    print_fn: Callable[..., Any] | None = None,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+) -> None:
+    """Print the layers, their output shapes and their numbers of weights, then the totals."""
+    table = Table(box=HEAVY_HEAD, show_lines=True)
+    table.add_column("Layer (type)", style="cyan", overflow="fold")
+    table.add_column("Output Shape", style="green", overflow="fold")
+    table.add_column("Param #", justify="right", style="blue")
+    if show_trainable:
+        table.add_column("Trainable", justify="center")
+    for depth, parent, layer in _rows(model, expand_nested):
+        shape = str(parent.output_shape_of(layer)) if hasattr(parent, "output_shape_of") and parent.built else "?"
+        count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
+        cells = [f"{'  ' * depth}{layer.name} ({type(layer).__name__})", shape, count]
+        table.add_row(*cells, *(["Y" if layer.trainable else "N"] if show_trainable else []))
+    total = sum(variable.size for variable in model.weights)
+    moved = sum(variable.size for variable in model.trainable_weights)
+    lines = [
+        ("Total params", total),
+        ("Trainable params", moved),
+        ("Non-trainable params", total - moved),
+    ]
+    bytes_each = 4
+    plain = print_fn is not None
+    console = Console(
+        file=io.StringIO() if plain else None,
+        width=line_length or (80 if plain else max(60, min(100, shutil.get_terminal_size((80, 24)).columns))),
+        highlight=False,
+    )
+    console.print(f'Model: "{model.name}"', style=None if plain else "bold")
+    console.print(table)
+    for name, count in lines:
+        console.print(f" {name}: {count:,} ({_size(count * bytes_each)})")
+    if print_fn is not None and isinstance(console.file, io.StringIO):
+        print_fn(console.file.getvalue())
+
+
+def _rows(model: Any, expand: bool, depth: int = 0) -> Iterator[tuple[int, Any, Layer]]:
+    for layer in model.layers:
+        yield depth, model, layer
+        if expand and hasattr(layer, "layers"):
+            yield from _rows(layer, expand, depth + 1)
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1024 or unit == "GB":
+            return f"{size:.2f} {unit}"
+        size /= 1024
+    return ""

@@ -1,0 +1,45 @@
+"""keras.utils: the few helpers that scripts use around a model.
+
+The name is Keras's; nothing inside Pellucid imports it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import DataError, message
+from pellucid.naming import custom_objects as custom_object_scope
+from pellucid.seeds import set_random_seed as set_random_seed
+
+__all__ = ["custom_object_scope", "normalize", "set_random_seed", "to_categorical"]
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, Any]:
+    """Class numbers as one-hot rows.
+
+    >>> to_categorical([0, 2]).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    labels = np.asarray(x).astype(np.int64)
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    classes = int(labels.max(initial=-1)) + 1 if num_classes is None else int(num_classes)
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        raise DataError(
+            message(
+                "class numbers outside the classes.",
+                came=f"numbers from {labels.min()} to {labels.max()}",
+                expected=f"0 to {classes - 1}",
+            )
+        )
+    return np.eye(classes)[labels]
+
+
+def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray[Any, Any]:
+    """Vectors along an axis, divided by their length."""
+    array = np.asarray(x)
+    length = np.atleast_1d(np.linalg.norm(array, order, axis))
+    length = np.where(length == 0, 1, length)
+    return array / np.expand_dims(length, axis)

@@ -1,0 +1,265 @@
+"""A layer's numbers, and the scope that makes a call pure.
+
+Layers, metrics and optimizers keep their numbers in `Variable`s and read and assign them as in
+Keras. JAX wants functions of plain values. A `Scope` joins the two: while it is open, reading a
+variable gives the value the scope holds, and assigning changes the scope, not the variable. So
+`pure(call, variables)` turns any call, a user's own layer included, into a function
+
+    (values, *arguments) -> (result, values after the call)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from pellucid.arrays import Array, ArrayLike, as_array, floatx
+from pellucid.errors import ShapeError, StateError, message
+from pellucid.naming import automatic_name
+
+_open: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("scope", default=None)
+
+
+class Scope:
+    """The values that variables have within one pure call, and what the call leaves behind."""
+
+    def __init__(self, variables: Sequence[Variable] = (), values: Sequence[Any] = ()) -> None:
+        self.values: dict[Variable, Any] = dict(zip(variables, values, strict=True))
+        self.losses: list[Array] = []
+        self.training: bool | None = None
+
+    def after(self, variables: Sequence[Variable]) -> tuple[Any, ...]:
+        """The values of these variables now."""
+        return tuple(self.values[variable] for variable in variables)
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[Scope]:
+        """Open the scope for the length of a with block."""
+        token = _open.set(self)
+        try:
+            yield self
+        finally:
+            _open.reset(token)
+
+
+def current_scope() -> Scope | None:
+    """The scope that is open now, if any."""
+    return _open.get()
+
+
+def pure(
+    call: Callable[..., Any], variables: Sequence[Variable]
+) -> Callable[..., tuple[Any, tuple[Any, ...]]]:
+    """Turn a call that reads and assigns variables into a function of their values.
+
+    >>> steps = Variable(0.0, name="steps")
+    >>> count = pure(lambda by: steps.assign_add(by), [steps])
+    >>> result, (after,) = count((10.0,), 5.0)
+    >>> float(after), float(steps.value)
+    (15.0, 0.0)
+    """
+
+    def function(values: Sequence[Any], *args: Any, **kwargs: Any) -> tuple[Any, tuple[Any, ...]]:
+        with Scope(variables, values)() as scope:
+            result = call(*args, **kwargs)
+        return result, scope.after(variables)
+
+    return function
+
+
+def _forward(name: str, swapped: bool = False) -> Callable[..., Any]:
+    operation = getattr(operator, name)
+
+    def method(self: Variable, other: Any) -> Any:
+        other = as_array(other) if isinstance(other, Variable) else other
+        mine = as_array(self.value)
+        return operation(other, mine) if swapped else operation(mine, other)
+
+    return method
+
+
+class Variable:
+    """An array that can be assigned: a layer's weights, a metric's sums, an optimizer's averages.
+
+    Args:
+        initializer: the value, or a function `(shape, dtype) -> array` together with `shape`.
+        shape: the shape, when the initializer is a function.
+        dtype: the type; by default that of the value, and the default float for functions.
+        trainable: whether gradient descent moves it.
+        name: its name; its `path` also says whose it is: "dense/kernel".
+        regularizer: a function from the value to a penalty, added to the cost.
+        constraint: a function from the value to the nearest allowed one, applied after each update.
+
+    Example:
+        >>> weight = Variable([1.0, 2.0], name="weight")
+        >>> weight.assign([3.0, 4.0])
+        <Variable weight, shape (2,), float32, value [3. 4.]>
+        >>> float((weight * 2).sum())
+        14.0
+    """
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Sequence[int] | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        *,
+        name: str | None = None,
+        path: str | None = None,
+        regularizer: Callable[[Any], Any] | None = None,
+        constraint: Callable[[Any], Any] | None = None,
+    ) -> None:
+        if callable(initializer):
+            value = initializer(tuple(shape or ()), dtype=dtype or floatx())
+        elif isinstance(initializer, Variable):
+            value = initializer.value
+        else:
+            value = np.asarray(initializer)
+            if value.dtype.kind == "f" and dtype is None:
+                value = value.astype(floatx())
+        if dtype is not None and str(value.dtype) != str(np.dtype(dtype)):
+            value = value.astype(dtype)
+        self._value: Any = value
+        self.name = name or automatic_name("variable")
+        self.path = path or self.name
+        self.trainable = trainable
+        self.regularizer = regularizer
+        self.constraint = constraint
+
+    @property
+    def value(self) -> Any:
+        """The array: the open scope's, if it holds one for this variable, else the variable's own."""
+        scope = _open.get()
+        if scope is not None and self in scope.values:
+            return scope.values[self]
+        return self._value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array."""
+        return tuple(self._value.shape)
+
+    @property
+    def ndim(self) -> int:
+        """How many axes the array has."""
+        return len(self._value.shape)
+
+    @property
+    def dtype(self) -> str:
+        """The type of the array's numbers, as a name."""
+        return str(self._value.dtype)
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def assign(self, value: ArrayLike) -> Variable:
+        """Set the value. The shape must stay the same."""
+        array = value.value if isinstance(value, Variable) else value
+        if not hasattr(array, "shape"):
+            array = np.asarray(array)
+        if tuple(array.shape) != self.shape:
+            raise ShapeError(
+                message(
+                    f'variable "{self.path}" keeps its shape.',
+                    came=f"a value of shape {tuple(array.shape)}",
+                    expected=f"shape {self.shape}",
+                )
+            )
+        if str(array.dtype) != self.dtype:
+            array = array.astype(self.dtype)
+        scope = _open.get()
+        if scope is None:
+            self._value = array
+        elif self in scope.values:
+            scope.values[self] = array
+        else:
+            raise StateError(
+                message(
+                    f'variable "{self.path}" was assigned inside a compiled call that does not know it.',
+                    expected="a variable made with add_weight (or as an attribute) of a layer of this model",
+                    mend="make it in build() or __init__() with self.add_weight(..., trainable=False).",
+                )
+            )
+        return self
+
+    def assign_add(self, value: ArrayLike) -> Variable:
+        """Add to the value."""
+        return self.assign(as_array(self.value) + as_array(value))
+
+    def assign_sub(self, value: ArrayLike) -> Variable:
+        """Subtract from the value."""
+        return self.assign(as_array(self.value) - as_array(value))
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """A NumPy copy of the value."""
+        return np.array(self.value)
+
+    def __jax_array__(self) -> Array:
+        return as_array(self.value)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self.value, dtype=dtype)
+
+    def __getitem__(self, index: Any) -> Array:
+        return as_array(self.value)[index]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __getattr__(self, name: str) -> Any:
+        # sum, mean, T, astype, reshape, ...: what the array has, the variable has.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(as_array(self.value), name)
+
+    def __neg__(self) -> Array:
+        return -as_array(self.value)
+
+    def __repr__(self) -> str:
+        text = np.array2string(np.asarray(self._value), threshold=6, edgeitems=2, precision=6)
+        return f"<Variable {self.path}, shape {self.shape}, {self.dtype}, value {' '.join(text.split())}>"
+
+    __add__, __radd__ = _forward("add"), _forward("add", swapped=True)
+    __sub__, __rsub__ = _forward("sub"), _forward("sub", swapped=True)
+    __mul__, __rmul__ = _forward("mul"), _forward("mul", swapped=True)
+    __truediv__, __rtruediv__ = _forward("truediv"), _forward("truediv", swapped=True)
+    __pow__, __rpow__ = _forward("pow"), _forward("pow", swapped=True)
+    __matmul__, __rmatmul__ = _forward("matmul"), _forward("matmul", swapped=True)
+    __lt__, __le__ = _forward("lt"), _forward("le")
+    __gt__, __ge__ = _forward("gt"), _forward("ge")
+
+
+class SeedGenerator:
+    """The position in a seed's stream of random numbers, kept in a variable.
+
+    Each draw uses the key `[seed, position]` and moves one position on, so what a training step
+    draws depends on the seed and the number of the step, and on nothing else.
+    """
+
+    def __init__(self, seed: int | None = None, name: str = "seed_generator", path: str = "") -> None:
+        from pellucid.seeds import draw_seed, key
+
+        self.seed = draw_seed() if seed is None else seed
+        self.state = Variable(
+            key(self.seed), dtype="uint32", trainable=False, name="state", path=path or f"{name}/state"
+        )
+
+    def next(self) -> Array:
+        """The key for one draw."""
+        words = as_array(self.state.value)
+        self.state.assign(words + np.array([0, 1], dtype=np.uint32))
+        return words
