@@ -149,13 +149,15 @@ class ArrayTraining:
     def _train(self, first_epoch: int, count: int, order: Any, validated: Any) -> None:
         """Train the epochs of one order, chunk by chunk."""
         plan, engine, steps = self.plan, self.engine, self.batches.count
-        sums = engine.no_sums()
+        sums: Any = ()
         at, end = 0, count * steps
         self.epoch_began = self.read_at = time.perf_counter()
         while at < end:
             stop = min(end, at + (plan.steps_per_execution if self.by_batch else self.pace.chunk))
             if self.by_batch:
                 plan.callbacks.on_train_batch_begin(at)
+            if at % steps == 0:
+                sums = engine.no_sums()
             before = engine.parts.read()._replace(metrics=sums)
             self.state, logs = engine.run(self.loop, before, self.data, self.held_out, order, validated, at, stop)
             engine.parts.write(self.state)

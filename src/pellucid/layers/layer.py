@@ -356,6 +356,8 @@ class Layer(Configurable):
 
     def mixes_rows(self, training: bool) -> bool:
         """Whether an output row may depend on other rows of the batch."""
+        if self.activity_regularizer is not None:
+            return True  # the penalty is divided by the number of rows
         if declares(self, "rows_independent"):
             return any(layer.mixes_rows(training) for layer in self.sublayers)
         return True
