@@ -85,12 +85,13 @@ class Batches:
             places = jnp.minimum(places, self.rows - 1) if masked else places
         else:
             places = jax.lax.dynamic_slice(order, (start,), (size,))
-        counted: Any = self.rows if data.counted is None else data.counted
+        counted = (self.rows if data.counted is None else data.counted) - start
         parts = jax.tree.map(
             lambda array: array.at[places].get(mode="promise_in_bounds"), (data.x, data.y, data.weight)
         )
-        valid = jnp.arange(size) < counted - start if masked or data.counted is not None else None
-        return Batch(*parts, valid)
+        if not masked and data.counted is None:
+            return Batch(*parts, None, size)
+        return Batch(*parts, jnp.arange(size) < counted, jnp.minimum(counted, size))
 
 
 @dataclass(frozen=True)

@@ -289,10 +289,11 @@ class Loss(Configurable):
         sample_weight: ArrayLike | None = None,
         *,
         valid: Array | None = None,
+        rows: Any = None,
     ) -> Array:
-        """The cost: the losses weighted and reduced. `valid` marks the rows that count."""
+        """The cost: the losses weighted and reduced. `valid` marks the rows that count, `rows` of them."""
         values = as_array(self.call(y_true, y_pred))
-        return reduce(values, sample_weight, self.reduction, valid)
+        return reduce(values, sample_weight, self.reduction, valid, rows)
 
 
 def reduce(
@@ -300,6 +301,7 @@ def reduce(
     sample_weight: ArrayLike | None = None,
     reduction: str | None = "sum_over_batch_size",
     valid: Array | None = None,
+    rows: Any = None,
 ) -> Array:
     """Weight the losses and reduce them.
 
@@ -315,7 +317,8 @@ def reduce(
     count: Any = values.size
     if valid is not None:
         values = jnp.where(valid.reshape(valid.shape + (1,) * (values.ndim - 1)), values, 0.0)
-        count = jnp.sum(valid).astype(values.dtype) * (values.size // max(values.shape[0], 1))
+        rows = jnp.sum(valid) if rows is None else rows
+        count = as_array(rows).astype(values.dtype) * (values.size // max(values.shape[0], 1))
     total = jnp.sum(values)
     if reduction == "sum":
         return total

@@ -97,16 +97,16 @@ class Objective:
         parts: list[Any] = [*self.metrics, *self.weighted, *([self.loss] if self.loss is not None else [])]
         return not all(declares(part, "rows_independent") for part in parts)
 
-    def cost(self, y: Any, outputs: Any, weight: Array | None, valid: Array | None) -> Array:
+    def cost(self, y: Any, outputs: Any, weight: Array | None, valid: Array | None, rows: Any) -> Array:
         """The loss of each example, weighted and reduced to one number."""
         if self.loss is None:
             return jnp.zeros(())
         if y is None:
             raise StateError(message("the loss compares outputs with targets, and there are none.", mend="pass y."))
-        cost = self.loss(y, outputs, weight, valid=valid)
+        cost = self.loss(y, outputs, weight, valid=valid, rows=rows)
         if cost.ndim:
             # A loss without reduction still needs one number to descend.
-            cost = losses.reduce(cost, None, "sum_over_batch_size", valid)
+            cost = losses.reduce(cost, None, "sum_over_batch_size", valid, rows)
         return cost if self.loss_weight is None else cost * self.loss_weight
 
     def measure(

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from pellucid.arrays import Array, Arrays, as_array
 from pellucid.layers.layer import Layer
@@ -40,11 +39,7 @@ class Batch(NamedTuple):
     y: Arrays
     weight: Array | None = None
     valid: Array | None = None  # which rows count; None: all
-
-    @property
-    def rows(self) -> Any:
-        """How many rows count."""
-        return jax.tree.leaves(self.x)[0].shape[0] if self.valid is None else jnp.sum(self.valid)
+    rows: Any = 0  # how many rows count
 
 
 class Forward(NamedTuple):
@@ -105,7 +100,8 @@ class Parts:
 
     def cost(self, forward: Forward, batch: Batch) -> Array:
         """The mean loss of the batch, and the penalties."""
-        return self.objective.cost(batch.y, forward.outputs, batch.weight, batch.valid) + forward.penalty
+        loss = self.objective.cost(batch.y, forward.outputs, batch.weight, batch.valid, batch.rows)
+        return loss + forward.penalty
 
     def update(self, gradients: Sequence[Any], weights: Values, remembered: Values) -> tuple[Values, Values]:
         """The weights after the optimizer's step, and what it remembers."""
