@@ -257,7 +257,7 @@ def _measures(name: str, fn: Callable[..., Any], direction: str, short: str = ""
             "get_config": get_config,
             "rows_independent": True,
             "__module__": __name__,
-            "__doc__": f"The mean of {fn.__name__}: {fn.__doc__}",
+            "__doc__": f"The mean of {fn.__name__}: {str(fn.__doc__).splitlines()[0]}",
         },
     )
     CATALOGUE.add(made)

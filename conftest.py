@@ -1,0 +1,21 @@
+"""What every test and every example in a docstring starts from: a fresh count of names, the same seed."""
+
+import os
+import pathlib
+
+# Compiled programs are kept between runs, apart from the user's own. Set before JAX is imported.
+os.environ["PELLUCID_CACHE"] = str(pathlib.Path(__file__).parent / ".pytest_cache" / "compiled")
+
+import pytest
+
+from pellucid.arrays import set_floatx
+from pellucid.naming import forget_names
+from pellucid.seeds import set_random_seed
+
+
+@pytest.fixture(autouse=True)
+def fresh_names_and_seeds():
+    forget_names()
+    set_random_seed(0)
+    yield
+    set_floatx("float32")

@@ -1,0 +1,151 @@
+"""The gradients of every layer, loss and activation, against central differences in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+import pellucid as keras
+from pellucid import activations, losses
+from pellucid.layers import CATALOGUE as LAYERS
+from pellucid.objective import Objective
+from pellucid.step import Batch, Parts
+
+H = 1e-6
+L = keras.layers
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    keras.config.set_floatx("float64")
+    with jax.enable_x64(True):
+        yield
+
+
+def worst(model, loss, y, weight=None, rows=5):
+    """The largest difference between the gradient of the cost and its central differences."""
+    x = np.random.default_rng(1).normal(size=(rows, 3))
+    objective = Objective(loss)
+    objective.resolve(y.shape, jax.ShapeDtypeStruct(model.output_shape, "float64"))
+    parts = Parts(model, objective, None)
+    # Moved a little from where they start, so that no bias is 0 and no gamma is 1.
+    random = np.random.default_rng(2)
+    state = parts.read()
+    flat, unravel = ravel_pytree(tuple(w + 0.1 * random.normal(size=w.shape) for w in state.weights))
+
+    def cost(values):
+        forward = parts.forward(unravel(values), state.others, x, training=True)
+        return parts.cost(forward, Batch(x, y, weight))
+
+    @jax.jit
+    def both(flat):
+        moves = H * jnp.eye(flat.size)
+        return jax.grad(cost)(flat), (jax.vmap(cost)(flat + moves) - jax.vmap(cost)(flat - moves)) / (2 * H)
+
+    gradient, differences = both(flat)
+    assert gradient.dtype == jnp.float64
+    assert np.abs(gradient).max() > 1e-6, "nothing to compare"
+    return float(jnp.max(jnp.abs(gradient - differences)))
+
+
+def network(*layers, units=2, last=None):
+    inner = [L.Input(shape=(3,)), L.Dense(4), *layers, L.Flatten(), L.Dense(units, activation=last)]
+    return keras.Sequential(inner)
+
+
+CASES = {
+    "Activation": lambda: [L.Activation("tanh")],
+    "BatchNormalization": lambda: [L.BatchNormalization()],
+    "Dense": lambda: [
+        L.Dense(3, activation="tanh", kernel_regularizer="l2", bias_regularizer=keras.regularizers.L1())
+    ],
+    "Dropout": lambda: [L.Dropout(0.4, seed=3)],
+    "ELU": lambda: [L.ELU(0.7)],
+    "Flatten": lambda: [L.Reshape((2, 2)), L.Flatten()],
+    "GaussianNoise": lambda: [L.GaussianNoise(0.2, seed=3)],
+    "InputLayer": lambda: [],
+    "LayerNormalization": lambda: [L.LayerNormalization()],
+    "LeakyReLU": lambda: [L.LeakyReLU()],
+    "Normalization": lambda: [L.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=[1.0, 2.0, 3.0, 4.0])],
+    "ReLU": lambda: [L.ReLU(max_value=0.8, negative_slope=0.1, threshold=0.05)],
+    "Rescaling": lambda: [L.Rescaling(2.0, 1.0)],
+    "Reshape": lambda: [L.Reshape((2, -1)), L.Dense(3)],
+    "Sequential": lambda: [keras.Sequential([L.Dense(3, activation="tanh"), L.Dense(2)])],
+    "Softmax": lambda: [L.Softmax()],
+}
+
+
+def test_every_layer_is_in_these_tests():
+    assert keras.Sequential  # which enters itself when it is imported
+    ours = {e.__name__ for e in LAYERS.entries.values() if e.__module__.startswith("pellucid.")}
+    assert ours == set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_gradient_through_a_layer_is_that_of_central_differences(name):
+    model = network(*CASES[name]())
+    y = np.random.default_rng(3).normal(size=(5, 2))
+    assert worst(model, "mse", y) < 1e-8
+
+
+@pytest.mark.parametrize("name", sorted({e.__name__ for e in activations.CATALOGUE.entries.values()}))
+def test_the_gradient_through_an_activation_is_that_of_central_differences(name):
+    y = np.random.default_rng(3).normal(size=(5, 2))
+    assert worst(network(L.Activation(name)), "mse", y) < 1e-8
+
+
+def targets(name):
+    random = np.random.default_rng(3)
+    if "Categorical" in name and "Sparse" not in name:
+        return np.eye(3)[random.integers(0, 3, 5)], "softmax"
+    if name == "SparseCategoricalCrossentropy":
+        return random.integers(0, 3, 5), "softmax"
+    if name == "KLDivergence":
+        return random.dirichlet(np.ones(3), 5), "softmax"
+    if name in ("Poisson", "MeanSquaredLogarithmicError", "MeanAbsolutePercentageError"):
+        return random.random((5, 3)) + 0.5, "softplus"
+    if name == "BinaryCrossentropy":
+        return random.integers(0, 2, (5, 3)).astype(float), "sigmoid"
+    if "Hinge" in name:
+        return random.choice([-1.0, 1.0], (5, 3)), None
+    return random.normal(size=(5, 3)), None
+
+
+LOSSES = sorted({e.__name__ for e in losses.CATALOGUE.entries.values() if isinstance(e, type)})
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_gradient_of_a_loss_is_that_of_central_differences(name, weighted):
+    y, last = targets(name)
+    weight = np.array([1.0, 0.0, 2.0, 0.5, 3.0]) if weighted else None
+    assert worst(network(units=3, last=last), name, y, weight) < 1e-8
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name.endswith("Crossentropy")])
+def test_the_gradient_of_a_crossentropy_from_logits_is_that_of_central_differences(name):
+    y, _ = targets(name)
+    loss = getattr(losses, name)(from_logits=True)
+    assert worst(network(units=3), loss, y) < 1e-8
+
+
+def test_penalties_of_weights_outputs_and_layers_of_ones_own_are_in_the_gradient():
+    class Penalized(keras.Layer):
+        def call(self, inputs):
+            self.add_loss(0.1 * jnp.mean(inputs**2))
+            return inputs
+
+    def model(strength):
+        return network(
+            L.Dense(
+                3,
+                kernel_regularizer=keras.regularizers.L1L2(0.01 * strength, 0.02 * strength),
+                activity_regularizer=keras.regularizers.OrthogonalRegularizer(strength),
+                kernel_constraint="non_neg",
+            ),
+            Penalized(),
+        )
+
+    y = np.random.default_rng(3).normal(size=(5, 2))
+    assert worst(model(1.0), "mse", y) < 1e-8
