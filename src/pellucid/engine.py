@@ -192,6 +192,9 @@ class Engine:
     def __init__(self, parts: Parts) -> None:
         compilation_cache()
         self.parts = parts
+        alone = not parts.objective.mixes_rows
+        #: Whether the last, smaller batch must be computed just as it is, by whether it is trained on.
+        self.exact = {training: not (alone and not parts.model.mixes_rows(training)) for training in (True, False)}
         self.programs: dict[Any, Any] = {}
         #: How many programs were made: what a test can hold us to.
         self.compilations = 0
@@ -201,13 +204,12 @@ class Engine:
 
     def cut(self, rows: int, size: int, training: bool) -> Batches:
         """Cut rows into batches; exactly, where a layer, the loss or a metric mixes rows."""
-        mixes = self.parts.model.mixes_rows(training) or self.parts.objective.mixes_rows
-        return Batches(rows, min(size, rows), mixes)
+        return Batches(rows, min(size, rows), self.exact[training])
 
     def program(self, kind: str, function: Callable[..., Any], static: Any, *args: Any) -> Callable[..., Any]:
         """The compiled program for these arguments."""
         leaves, structure = jax.tree.flatten(args)
-        key = (kind, static, structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves))
+        key = (kind, static, structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
         if key not in self.programs:
             self.compilations += 1
             self.programs[key] = compiled(function, *args)
@@ -335,7 +337,7 @@ class Predictor:
         return jax.tree.map(lambda *each: np.concatenate(each), *host)
 
     def _program(self, values: tuple[Values, Values], x: Arrays) -> Callable[..., Any]:
-        key = tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(x))
+        key = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(x))
         if key not in self.programs:
             self.programs[key] = compiled(self._answer, values, x)
         return self.programs[key]

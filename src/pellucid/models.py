@@ -29,6 +29,7 @@ from pellucid.objective import Objective
 from pellucid.progress import Progress
 from pellucid.step import Parts
 from pellucid.summary import print_summary
+from pellucid.variables import structure
 
 BATCH_SIZE = 32
 
@@ -64,6 +65,8 @@ class Model(Layer):
         self._run_eagerly = False
         self._engine: Engine | None = None
         self._predictor: Predictor | None = None
+        self._structure = -1
+        self._outputs: dict[Any, Any] = {}
         self._order_spent = False
 
     # What training is.
@@ -110,7 +113,7 @@ class Model(Layer):
         }
         self._steps_per_execution = max(1, int(steps_per_execution))
         self._run_eagerly = run_eagerly
-        self._engine = None
+        self._reset_compiled()
         self._order_spent = False
         self.stop_training = False
         self.compiled = True
@@ -365,7 +368,8 @@ class Model(Layer):
         if not self.built:
             self._build_for_prediction()
         rows = self._adjusted(rows)
-        if self._predictor is None or self._predictor.parts.weights != self.trainable_variables:
+        self._renew()
+        if self._predictor is None:
             self._predictor = Predictor(Parts(self, Objective(None), None))
         with jax.disable_jit(self._run_eagerly):
             return self._predictor(rows, size, progress)
@@ -439,8 +443,9 @@ class Model(Layer):
                     expected=f"a target for each of the {rows.count} rows",
                 )
             )
+        self._renew()
         engine = self._engine
-        if engine is None or engine.parts.weights != self.trainable_variables:
+        if engine is None:
             outputs = self._output_spec(rows)
             y_shape = rows.y.shape if isinstance(rows.y, np.ndarray) else (None,)
             self._objective.resolve(cast(Any, y_shape), outputs)
@@ -452,7 +457,27 @@ class Model(Layer):
             engine = self._engine = Engine(Parts(self, self._objective, self.optimizer))
         return engine
 
+    def _renew(self) -> None:
+        """Drop what was compiled for other variables than the model has now."""
+        if self._structure == structure():
+            return
+        moved, others = self.trainable_variables, self.non_trainable_variables
+        for compiled in (self._engine, self._predictor):
+            if compiled is not None and (compiled.parts.weights, compiled.parts.others) != (moved, others):
+                self._reset_compiled()
+        self._structure = structure()
+
+    def _reset_compiled(self) -> None:
+        self._engine = self._predictor = None
+        self._outputs = {}
+
     def _output_spec(self, rows: Rows) -> Any:
+        key = tuple((array.shape[1:], array.dtype) for array in jax.tree.leaves(rows.x))
+        if key not in self._outputs:
+            self._outputs[key] = self._trace_outputs(rows)
+        return self._outputs[key]
+
+    def _trace_outputs(self, rows: Rows) -> Any:
         parts = Parts(self, Objective(None), None)
         state = parts.read()
         specs = jax.tree.map(lambda a: jax.ShapeDtypeStruct((2, *a.shape[1:]), a.dtype), rows.x)
@@ -475,9 +500,8 @@ class Model(Layer):
 
     def _checked(self, rows: Rows, what: str = "") -> Rows:
         """Refuse numbers that are not finite, and labels that are no classes of the loss."""
-        if not self.mixes_rows(training=True) or isinstance(self, Sequential):
-            if not any(not type(layer).__module__.startswith("pellucid.") for layer in self.sublayers):
-                jax.tree.map(lambda array: require_finite(array, f"{what}x"), rows.x)
+        if self._takes_finite_only():
+            jax.tree.map(lambda array: require_finite(array, f"{what}x"), rows.x)
         if rows.y is not None and declares(self._objective.loss, "rows_independent"):
             jax.tree.map(lambda array: require_finite(array, f"{what}y"), rows.y)
             if self._objective.loss is not None:
@@ -485,6 +509,10 @@ class Model(Layer):
         if rows.weight is not None:
             require_finite(rows.weight, f"{what}sample_weight")
         return rows
+
+    def _takes_finite_only(self) -> bool:
+        """Whether all layers are ours: a layer of one's own may know what to do with missing numbers."""
+        return all(type(layer).__module__.startswith("pellucid.") for layer in self.sublayers)
 
     def _validation(self, data: Any) -> Any:
         if is_stream(data):
@@ -618,9 +646,6 @@ class Sequential(Model):
                 self.build_for(shape)
         elif self.built:
             self._build_from(len(self._chain) - 1, self.output_shape_of(self._chain[-2]))
-
-    def _reset_compiled(self) -> None:
-        self._engine = self._predictor = None
 
     def build(self, input_shape: Any = None) -> None:
         """Build all layers for batches of this shape."""

@@ -132,4 +132,4 @@ class Parts:
         groups = (self.weights, self.others, self.remembered, self.sums)
         for group, values in zip(groups, state, strict=True):
             for variable, value in zip(group, values, strict=True):
-                variable.assign(value)
+                variable.receive(value)

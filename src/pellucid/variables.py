@@ -22,6 +22,21 @@ from pellucid.arrays import Array, ArrayLike, as_array, floatx
 from pellucid.errors import ShapeError, StateError, message
 from pellucid.naming import automatic_name
 
+#: Counts the changes to what variables there are and which are trained, so that others can see
+#: with one look that nothing has changed.
+_structure = [0]
+
+
+def structure_changed() -> None:
+    """Note that a variable was made, or that another set of variables is trained."""
+    _structure[0] += 1
+
+
+def structure() -> int:
+    """A number that stays the same as long as no variable is made and none is frozen or freed."""
+    return _structure[0]
+
+
 _open: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("scope", default=None)
 
 
@@ -131,6 +146,7 @@ class Variable:
         self.trainable = trainable
         self.regularizer = regularizer
         self.constraint = constraint
+        structure_changed()
 
     @property
     def value(self) -> Any:
@@ -189,6 +205,10 @@ class Variable:
                 )
             )
         return self
+
+    def receive(self, value: Any) -> None:
+        """Take a value that a compiled program computed for this variable; nothing is checked."""
+        self._value = value
 
     def assign_add(self, value: ArrayLike) -> Variable:
         """Add to the value."""

@@ -19,7 +19,7 @@ from pellucid import constraints, initializers, regularizers
 from pellucid.arrays import Array, Arrays, Shape, as_array, floatx, is_float, sizes
 from pellucid.errors import ArgumentError, ShapeError, StateError, message
 from pellucid.naming import Catalogue, Configurable, automatic_name, snake_case
-from pellucid.variables import SeedGenerator, Variable, current_scope, pure
+from pellucid.variables import SeedGenerator, Variable, current_scope, pure, structure_changed
 
 CATALOGUE = Catalogue("layer")
 
@@ -314,6 +314,7 @@ class Layer(Configurable):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        structure_changed()
         for layer in self.sublayers:
             layer.trainable = value
 
