@@ -7,6 +7,7 @@ prints one line of JSON: seconds of training (without the first, compiling fit) 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -89,7 +90,7 @@ def pytorch(x: Any, y: Any, hidden: tuple[int, ...], batch: int) -> Any:
 
     sizes = [x.shape[1], *hidden]
     layers: list[Any] = []
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in itertools.pairwise(sizes):
         layers += [nn.Linear(before, after), nn.ReLU()]
     model = nn.Sequential(*layers, nn.Linear(sizes[-1], 1), nn.Sigmoid())
     loader = DataLoader(
@@ -123,7 +124,7 @@ def bare_jax(x: Any, y: Any, hidden: tuple[int, ...], batch: int) -> Any:
     steps = -(-rows // batch)
     weights = [
         (generator.normal(size=(a, b)).astype(np.float32) / np.sqrt(a), np.zeros(b, np.float32))
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        for a, b in itertools.pairwise(sizes)
     ]
 
     def cost_of(weights: Any, x: Any, y: Any, mask: Any, count: Any) -> Any:

@@ -65,7 +65,7 @@ _names = {
     "Variable": "variables",
 }
 
-__all__ = [*_names, *_namespaces, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*_names, *_namespaces, "__version__"]  # noqa: PLE0604 # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

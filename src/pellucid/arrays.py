@@ -82,7 +82,8 @@ def compilation_cache() -> None:
     They lie in a folder of the user's own, readable by nobody else, because what lies there is
     run. PELLUCID_CACHE names another folder, and an empty PELLUCID_CACHE keeps none.
     """
-    if jax.config.jax_compilation_cache_dir is not None:
+    known: Any = jax.config
+    if known.jax_compilation_cache_dir is not None:
         return
     folder = os.environ.get("PELLUCID_CACHE")
     if folder == "":

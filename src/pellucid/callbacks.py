@@ -136,8 +136,11 @@ class CallbackList(Callback):
                 )
             if isinstance(each, type):
                 raise ArgumentError(
-                    message("this is the class of a callback, not a callback.", came=each.__name__,
-                            mend=f"make one of it: {each.__name__}().")
+                    message(
+                        "this is the class of a callback, not a callback.",
+                        came=each.__name__,
+                        mend=f"make one of it: {each.__name__}().",
+                    )
                 )
         if model is not None:
             self.set_model(model)
@@ -501,8 +504,8 @@ class LambdaCallback(Callback):
         super().__init__()
         for name, function in functions.items():
             if not name.startswith("on_") and not callable(function):
-                raise ArgumentError(message(f"{name} is not a method of callbacks.", expected="on_epoch_end, ..."))
+                raise ArgumentError(
+                    message(f"{name} is not a method of callbacks.", expected="on_epoch_end, ...")
+                )
             if function is not None:
                 setattr(self, name, function)
-
-

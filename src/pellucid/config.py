@@ -1,7 +1,6 @@
 """keras.config: settings for the whole process."""
 
-from pellucid.arrays import floatx as floatx
-from pellucid.arrays import set_floatx as set_floatx
+from pellucid.arrays import floatx, set_floatx
 from pellucid.losses import EPSILON
 
 

@@ -111,7 +111,9 @@ def as_numbers(value: Any, what: str = "x") -> NumPy:
             array = np.asarray(value)
         except ValueError:
             raise ShapeError(
-                message(f"{what} is ragged: its rows have different lengths.", mend="make all rows equally long.")
+                message(
+                    f"{what} is ragged: its rows have different lengths.", mend="make all rows equally long."
+                )
             ) from None
     if array.dtype == object:
         try:
@@ -156,7 +158,9 @@ def as_rows(
         raise DataError(
             message(
                 "x and y have different numbers of rows. (Data cardinality is ambiguous.)",
-                came=", ".join(f"{name}: {' and '.join(map(str, sorted(n)))} rows" for name, n in lengths.items()),
+                came=", ".join(
+                    f"{name}: {' and '.join(map(str, sorted(n)))} rows" for name, n in lengths.items()
+                ),
                 expected="one target, and one weight if there are weights, for each row of x",
             )
         )
@@ -196,14 +200,20 @@ def _class_weights(class_weight: Mapping[Any, float], y: Arrays, weight: NumPy |
         by_class = {int(key): float(value) for key, value in class_weight.items()}
     except (TypeError, ValueError):
         raise DataError(
-            message("class_weight maps class numbers to weights.", came=dict(class_weight), expected="{0: 1.0, ...}")
+            message(
+                "class_weight maps class numbers to weights.",
+                came=dict(class_weight),
+                expected="{0: 1.0, ...}",
+            )
         ) from None
     if targets.ndim > 1 and targets.shape[-1] > 1:
         classes = np.argmax(targets, axis=-1)
     else:
         classes = np.rint(targets.reshape(len(targets), -1)[:, 0]).astype(int)
     found, place = np.unique(classes, return_inverse=True)
-    return np.array([by_class.get(int(each), 1.0) for each in found], np.float32)[place.reshape(classes.shape)]
+    return np.array([by_class.get(int(each), 1.0) for each in found], np.float32)[
+        place.reshape(classes.shape)
+    ]
 
 
 def require_finite(array: NumPy, what: str) -> None:
@@ -221,7 +231,9 @@ def require_finite(array: NumPy, what: str) -> None:
     rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
 
     def listed(numbers: NumPy) -> str:
-        return ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+        return ", ".join(map(str, numbers[:5])) + (
+            f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
+        )
 
     where = f"rows {listed(rows)}" + (f"; columns {listed(columns)}" if flat.shape[1] > 1 else "")
     raise DataError(
@@ -239,11 +251,11 @@ def split_rows(rows: Rows, fraction: float) -> tuple[Rows, Rows]:
     """The rows to train on, and the last `fraction` of them to validate on, before any shuffling."""
     count = rows.count
     cut = int(np.floor(count * (1.0 - fraction)))
-    if not 0.0 < fraction < 1.0 or cut == 0 or cut == count:
+    if not 0.0 < fraction < 1.0 or cut in (0, count):
         raise DataError(
             message(
                 "validation_split leaves an empty part.",
-                came=f"validation_split={fraction} of {count} rows: {cut if 0 <= cut <= count else 0} to train on",
+                came=f"validation_split={fraction} of {count} rows: {min(max(cut, 0), count)} to train on",
                 expected="a fraction between 0 and 1 that leaves rows in both parts",
             )
         )
@@ -255,7 +267,8 @@ def unpack(data: Any) -> tuple[Any, Any, Any]:
     if isinstance(data, tuple) or (isinstance(data, list) and 2 <= len(cast(list[Any], data)) <= 3):
         parts = tuple(cast(Sequence[Any], data))
         if 1 <= len(parts) <= 3:
-            return (*parts, None, None)[:3]
+            x, y, weight = [*parts, None, None][:3]
+            return x, y, weight
         raise DataError(
             message("a batch is (x,), (x, y) or (x, y, sample_weight).", came=f"{len(parts)} parts")
         )

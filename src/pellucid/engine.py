@@ -33,7 +33,7 @@ PREDICTED_AT_ONCE = 1_024
 #: How many compiled programs are kept, whichever models they came from.
 KEPT_PROGRAMS = 64
 
-Body = Callable[[Any, Any, int, bool], Any]
+Body = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class Batches:
         else:
             places = jax.lax.dynamic_slice(order, (start,), (size,))
         counted = (self.rows if data.counted is None else data.counted) - start
-        parts = jax.tree.map(
+        x, y, weight = jax.tree.map(
             lambda array: array.at[places].get(mode="promise_in_bounds"), (data.x, data.y, data.weight)
         )
         if not masked and data.counted is None:
-            return Batch(*parts, None, size)
-        return Batch(*parts, jnp.arange(size) < counted, jnp.minimum(counted, size))
+            return Batch(x, y, weight, None, size)
+        return Batch(x, y, weight, jnp.arange(size) < counted, jnp.minimum(counted, size))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,9 @@ def run(
         first = epoch * steps
         begin, end = jnp.maximum(start - first, 0), jnp.minimum(stop - first, steps)
         another = epoch > start // steps
-        fresh = tuple(jnp.where(another, zero, sums) for zero, sums in zip(nothing, state.metrics, strict=True))
+        fresh = tuple(
+            jnp.where(another, zero, sums) for zero, sums in zip(nothing, state.metrics, strict=True)
+        )
         places = jax.lax.dynamic_index_in_dim(order, epoch, keepdims=False)
 
         def one_step(state: State, number: Any, size: int, masked: bool) -> State:
@@ -158,7 +160,13 @@ def run(
 
 
 def evaluate(
-    parts: Parts, batches: Batches, values: tuple[Values, Values], sums: Values, data: Rows, start: Any, stop: Any
+    parts: Parts,
+    batches: Batches,
+    values: tuple[Values, Values],
+    sums: Values,
+    data: Rows,
+    start: Any,
+    stop: Any,
 ) -> Values:
     """Add the batches from start to stop, as they lie, to the sums of loss and metrics."""
 
@@ -194,7 +202,9 @@ class Engine:
         self.parts = parts
         alone = not parts.objective.mixes_rows
         #: Whether the last, smaller batch must be computed just as it is, by whether it is trained on.
-        self.exact = {training: not (alone and not parts.model.mixes_rows(training)) for training in (True, False)}
+        self.exact = {
+            training: not (alone and not parts.model.mixes_rows(training)) for training in (True, False)
+        }
         self.programs: dict[Any, Any] = {}
         #: How many programs were made: what a test can hold us to.
         self.compilations = 0
@@ -231,7 +241,9 @@ class Engine:
         program = self.program("run", functools.partial(run, self.parts, loop), loop, *args)
         return program(*args)
 
-    def evaluate(self, data: Rows, batches: Batches, sums: Values, start: int, stop: int) -> tuple[Values, Array]:
+    def evaluate(
+        self, data: Rows, batches: Batches, sums: Values, start: int, stop: int
+    ) -> tuple[Values, Array]:
         """Add batches to the sums; also gives their results in a row."""
 
         def measured(state: tuple[Values, Values], sums: Values, data: Rows, start: Any, stop: Any) -> Any:
@@ -346,5 +358,3 @@ class Predictor:
 def place(rows: Rows) -> Rows:
     """Put rows on the device, once."""
     return jax.device_put(rows)
-
-

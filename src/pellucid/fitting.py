@@ -68,7 +68,9 @@ class Plan:
             return (epoch + 1) % self.validation_freq == 0
         return (epoch + 1) in self.validation_freq
 
-    def end_epoch(self, epoch: int, steps: int, seconds: float, logs: Logs, found: Logs | None = None) -> None:
+    def end_epoch(
+        self, epoch: int, steps: int, seconds: float, logs: Logs, found: Logs | None = None
+    ) -> None:
         """Add what validation found (finding it now if it has not run), and tell everybody."""
         if self.validate is not None and self.validates(epoch):
             found = self.validate() if found is None else found
@@ -159,14 +161,18 @@ class ArrayTraining:
             if at % steps == 0:
                 sums = engine.no_sums()
             before = engine.parts.read()._replace(metrics=sums)
-            self.state, logs = engine.run(self.loop, before, self.data, self.held_out, order, validated, at, stop)
+            self.state, logs = engine.run(
+                self.loop, before, self.data, self.held_out, order, validated, at, stop
+            )
             engine.parts.write(self.state)
             sums, self.state = self.state.metrics, None
             if self.by_batch:
                 row = np.asarray(logs)[0]
                 plan.callbacks.on_train_batch_end(stop - 1, engine.named(row))
                 if plan.stopped() and stop < end:
-                    plan.end_epoch(first_epoch, stop, time.perf_counter() - self.epoch_began, engine.named(row))
+                    plan.end_epoch(
+                        first_epoch, stop, time.perf_counter() - self.epoch_began, engine.named(row)
+                    )
                     return
             self.started.append(_Chunk(first_epoch, at, stop, logs))
             if len(self.started) > 1 or self.by_batch:
@@ -300,7 +306,11 @@ def evaluate_arrays(
 
 
 def evaluate_stream(
-    engine: Engine, stream: Stream, steps: int | None, callbacks: CallbackList | None, progress: Progress | None
+    engine: Engine,
+    stream: Stream,
+    steps: int | None,
+    callbacks: CallbackList | None,
+    progress: Progress | None,
 ) -> Logs:
     """Loss and metrics of the batches of a stream."""
     sums, row, count, largest = engine.no_sums(), None, 0, 0

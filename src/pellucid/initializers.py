@@ -90,7 +90,9 @@ class Identity(Initializer):
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """An identity matrix of this shape."""
         if len(shape) != 2:
-            raise ArgumentError(message("Identity makes matrices only.", came=tuple(shape), expected="2 sizes"))
+            raise ArgumentError(
+                message("Identity makes matrices only.", came=tuple(shape), expected="2 sizes")
+            )
         return self.gain * np.eye(*shape, dtype=dtype or floatx())
 
 
@@ -233,9 +235,7 @@ class Orthogonal(_Random):
         if len(shape) < 2:
             raise ArgumentError(message("Orthogonal needs 2 axes or more.", came=tuple(shape)))
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        tall = jax.random.normal(
-            key(self.seed), (max(rows, columns), min(rows, columns)), dtype or floatx()
-        )
+        tall = jax.random.normal(key(self.seed), (max(rows, columns), min(rows, columns)), dtype or floatx())
         q, r = jnp.linalg.qr(tall)
         q = q * jnp.sign(jnp.diag(r))
         return self.gain * (q.T if rows < columns else q).reshape(tuple(shape))

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pellucid import losses
-from pellucid.arrays import Array, ArrayLike, as_array, as_float, floatx
+from pellucid.arrays import Array, ArrayLike, as_array, floatx
 from pellucid.errors import ArgumentError, ShapeError, message
 from pellucid.losses import same_rank
 from pellucid.naming import Catalogue, Configurable, automatic_name, snake_case
@@ -68,7 +68,11 @@ class Metric(Configurable):
         return variable
 
     def add_weight(
-        self, shape: Sequence[int] = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        name: str | None = None,
     ) -> Variable:
         """The same as `add_variable`."""
         return self.add_variable(shape, initializer, dtype, name)
@@ -236,7 +240,7 @@ def _measures(name: str, fn: Callable[..., Any], direction: str, short: str = ""
 
     def init(self: Any, *args: Any, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
         # Keras puts `name` after some options and before others; by position come the options.
-        given = dict(zip(["name", "dtype", *names] if not names else names, args, strict=False))
+        given = dict(zip(names if names else ["name", "dtype", *names], args, strict=False))
         name = name or given.pop("name", None)
         values = {option: given.get(option, kwargs.pop(option, options[option])) for option in names}
         if kwargs:
@@ -401,9 +405,7 @@ class _Confusion(Metric):
         return values[0] if len(self.thresholds) == 1 else values
 
 
-def add_confusion(
-    counts: dict[str, Variable], y: Array, p: Array, weights: Array, thresholds: Array
-) -> None:
+def add_confusion(counts: dict[str, Variable], y: Array, p: Array, weights: Array, thresholds: Array) -> None:
     """Add weighted counts, one per threshold: an answer is positive above the threshold."""
     positive = (y > 0).astype(weights.dtype) * weights
     negative = weights - positive
@@ -525,7 +527,9 @@ class AUC(Metric):
                 )
             )
         if thresholds is None and num_thresholds <= 1:
-            raise ArgumentError(message("num_thresholds is too small.", came=num_thresholds, expected="2 or more"))
+            raise ArgumentError(
+                message("num_thresholds is too small.", came=num_thresholds, expected="2 or more")
+            )
         self.curve, self.summation_method = curve, summation_method
         self.multi_label, self.from_logits = multi_label, from_logits
         self.label_weights = label_weights
@@ -619,7 +623,9 @@ class FBetaScore(Metric):
         if beta <= 0.0:
             raise ArgumentError(message("beta must be positive.", came=beta))
         if threshold is not None and not 0.0 < threshold <= 1.0:
-            raise ArgumentError(message("threshold does not fit.", came=threshold, expected="above 0, at most 1"))
+            raise ArgumentError(
+                message("threshold does not fit.", came=threshold, expected="above 0, at most 1")
+            )
         self.average, self.beta, self.threshold = average, beta, threshold
         self.counts: list[Variable] = []
 
@@ -707,7 +713,9 @@ class R2Score(Metric):
         y, p, weights = _columns(y_true, y_pred, sample_weight, self.dtype)
         if not self.sums:
             shape = (int(p.shape[-1]),)
-            self.sums = [self.add_variable(shape, name=n) for n in ("squared_sum", "sum", "residual", "count")]
+            self.sums = [
+                self.add_variable(shape, name=n) for n in ("squared_sum", "sum", "residual", "count")
+            ]
         terms = (y * y * weights, y * weights, jnp.square(y - p) * weights, weights)
         for variable, each in zip(self.sums, terms, strict=True):
             variable.assign(as_array(variable.value) + jnp.sum(each, axis=0))
@@ -733,9 +741,9 @@ class R2Score(Metric):
 
 def get(identifier: Any) -> Any:
     """The metric that a name, configuration, function or object stands for."""
-    if isinstance(identifier, str) and identifier not in CATALOGUE.entries:
-        if identifier in losses.CATALOGUE.entries:
-            return losses.get(identifier)
+    known = CATALOGUE.entries
+    if isinstance(identifier, str) and identifier not in known and identifier in losses.CATALOGUE.entries:
+        return losses.get(identifier)
     return CATALOGUE.make(identifier)
 
 
@@ -774,4 +782,6 @@ def as_metric(identifier: Any, y_shape: Sequence[int | None], p_shape: Sequence[
         return class_of[found](name=name or str(found.__name__))
     if callable(found):
         return FunctionMetric(cast(Callable[..., Any], found), name=name)
-    raise ArgumentError(message("this is not a metric.", came=repr(identifier), expected="a name or a metric"))
+    raise ArgumentError(
+        message("this is not a metric.", came=repr(identifier), expected="a name or a metric")
+    )

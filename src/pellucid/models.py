@@ -1,9 +1,9 @@
 """Models: layers that are compiled, fitted, evaluated, and asked.
 
-    compile   says what training is: the loss, the metrics, the optimizer
-    fit       runs the training step over the rows, epoch by epoch (see step, engine, fitting)
-    evaluate  measures loss and metrics on other rows
-    predict   answers for rows
+compile   says what training is: the loss, the metrics, the optimizer
+fit       runs the training step over the rows, epoch by epoch (see step, engine, fitting)
+evaluate  measures loss and metrics on other rows
+predict   answers for rows
 """
 
 from __future__ import annotations
@@ -144,8 +144,10 @@ class Model(Layer):
 
     def get_metrics_result(self) -> dict[str, Any]:
         """Loss and metrics from the sums as they are."""
-        return {name: float(value) if np.ndim(value) == 0 else value for name, value in
-                self._objective.results().items()}
+        return {
+            name: float(value) if np.ndim(value) == 0 else value
+            for name, value in self._objective.results().items()
+        }
 
     def get_compile_config(self) -> dict[str, Any]:
         """The arguments of `compile` as plain data."""
@@ -218,7 +220,9 @@ class Model(Layer):
         held_out: Any = None
         if streams:
             if y is not None or sample_weight is not None:
-                raise ArgumentError(message("`y` comes with the batches when x gives batches.", came="x and y"))
+                raise ArgumentError(
+                    message("`y` comes with the batches when x gives batches.", came="x and y")
+                )
             if validation_split:
                 raise ArgumentError(
                     message(
@@ -551,7 +555,9 @@ class Model(Layer):
         if index is not None:
             if not -len(layers) <= index < len(layers):
                 raise ArgumentError(
-                    message("there is no such layer.", came=f"index={index}", expected=f"0 to {len(layers) - 1}")
+                    message(
+                        "there is no such layer.", came=f"index={index}", expected=f"0 to {len(layers) - 1}"
+                    )
                 )
             return layers[index]
         for layer in layers:
@@ -619,7 +625,9 @@ class Sequential(Model):
                 )
             )
         if isinstance(layer, InputLayer) and self._chain:
-            raise ArgumentError(message("Input comes first in a Sequential model.", came=f"after {self._chain[-1]}"))
+            raise ArgumentError(
+                message("Input comes first in a Sequential model.", came=f"after {self._chain[-1]}")
+            )
         self._chain.append(layer)
         self._connect(layer)
 
@@ -653,8 +661,10 @@ class Sequential(Model):
             raise ArgumentError(message("build needs the shape of a batch.", mend="model.build((None, 30))."))
         if not self._chain:
             raise StateError(
-                message(f"Sequential model {self.name} cannot be built because it has no layers.",
-                        mend="call add first.")
+                message(
+                    f"Sequential model {self.name} cannot be built because it has no layers.",
+                    mend="call add first.",
+                )
             )
         self._shapes: dict[int, Any] = {}
         self._build_from(0, tuple(input_shape))
@@ -666,8 +676,10 @@ class Sequential(Model):
             layer = self._chain[number]
             before = self._chain[number - 1] if number else None
             place = number + 1 - isinstance(self._chain[0], InputLayer)
-            origin = "" if before is None or isinstance(before, InputLayer) else (
-                f"layer {place - 1} ({before.describe()})"
+            origin = (
+                ""
+                if before is None or isinstance(before, InputLayer)
+                else (f"layer {place - 1} ({before.describe()})")
             )
             layer.place = (f"layer {place}", origin)
             if number and layer.built and _is_known(layer.input_shape):
@@ -778,12 +790,15 @@ def _at_least_one(name: str, value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or int(value) != value or value < 1:
-        raise ArgumentError(message(f"{name} does not fit.", came=repr(value), expected="a whole number, 1 or more"))
+        raise ArgumentError(
+            message(f"{name} does not fit.", came=repr(value), expected="a whole number, 1 or more")
+        )
     return int(value)
 
 
 def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not hasattr(value, "__int__") or int(value) != value or value < 0:
-        raise ArgumentError(message(f"{name} does not fit.", came=repr(value), expected="a whole number, 0 or more"))
+        raise ArgumentError(
+            message(f"{name} does not fit.", came=repr(value), expected="a whole number, 0 or more")
+        )
     return int(value)
-

@@ -10,7 +10,7 @@ import contextlib
 import inspect
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
@@ -122,7 +122,7 @@ def serialize(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def custom_objects(objects: Mapping[str, Any] | None) -> Iterator[None]:
+def custom_objects(objects: Mapping[str, Any] | None) -> Generator[None]:
     """Let the names in `objects` be found by every catalogue, within a with block."""
     before = dict(_custom)
     _custom.update(objects or {})
@@ -155,7 +155,7 @@ class Catalogue:
             self.entries.setdefault(each, thing)
         return thing
 
-    def entry(self, *aliases: str) -> Callable[[Any], Any]:
+    def entry(self, *aliases: str) -> Callable[[T], T]:
         """The decorator form of `add`."""
         return lambda thing: self.add(thing, *aliases)
 

@@ -28,7 +28,9 @@ class Objective:
         loss, metrics, weighted_metrics, loss_weights: as given to `compile`.
     """
 
-    def __init__(self, loss: Any, metrics: Any = None, weighted_metrics: Any = None, loss_weights: Any = None):
+    def __init__(
+        self, loss: Any, metrics: Any = None, weighted_metrics: Any = None, loss_weights: Any = None
+    ):
         self.given_loss = _only(loss, "loss")
         self.given_metrics = _listed(metrics)
         self.given_weighted = _listed(weighted_metrics)
@@ -57,7 +59,7 @@ class Objective:
                 metrics.CategoricalAccuracy: losses.CategoricalCrossentropy,
             }
             self.loss = kinds[accuracy]()
-        shapes = (tuple(y_shape), tuple(outputs.shape))
+        shapes: Any = (tuple(y_shape), tuple(outputs.shape))
         self.metrics = [metrics.as_metric(each, *shapes) for each in self.given_metrics]
         self.weighted = [metrics.as_metric(each, *shapes) for each in self.given_weighted]
         for metric in [*self.metrics, *self.weighted]:
@@ -102,7 +104,9 @@ class Objective:
         if self.loss is None:
             return jnp.zeros(())
         if y is None:
-            raise StateError(message("the loss compares outputs with targets, and there are none.", mend="pass y."))
+            raise StateError(
+                message("the loss compares outputs with targets, and there are none.", mend="pass y.")
+            )
         cost = self.loss(y, outputs, weight, valid=valid, rows=rows)
         if cost.ndim:
             # A loss without reduction still needs one number to descend.
@@ -123,9 +127,7 @@ class Objective:
 
     def results(self) -> dict[str, Any]:
         """Each name with its result."""
-        return {
-            name: metric.result() for name, metric in zip(self.names(), self.all_metrics, strict=True)
-        }
+        return {name: metric.result() for name, metric in zip(self.names(), self.all_metrics, strict=True)}
 
     def check_targets(self, y: Arrays, outputs: Any) -> None:
         """Raise DataError if the loss cannot use these targets."""

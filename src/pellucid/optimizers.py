@@ -102,6 +102,8 @@ class Optimizer(Configurable):
         """The learning rate: a variable that can be assigned, or the value of the schedule now."""
         if self._rate is not None:
             return self._rate
+        if self._schedule is None:
+            return as_array(np.nan)  # it is inside an optax transformation, and not known
         if isinstance(self._schedule, LearningRateSchedule):
             return self._schedule(self.iterations.value)
         return as_array(self._schedule()).astype(floatx())
@@ -187,7 +189,9 @@ class Optimizer(Configurable):
         """The rule: assign the variable, and what is remembered for it."""
         raise NotImplementedError
 
-    def apply(self, grads: Sequence[ArrayLike], trainable_variables: Sequence[Variable] | None = None) -> None:
+    def apply(
+        self, grads: Sequence[ArrayLike], trainable_variables: Sequence[Variable] | None = None
+    ) -> None:
         """Update the variables by their gradients: clip, decay, rule, constraints, count."""
         variables = list(trainable_variables if trainable_variables is not None else self._state_of)
         if not self.built:
@@ -471,11 +475,6 @@ class Transformation(Optimizer):
         self._variables, self._rate = [self.iterations], None
         self._structure: Any = None
 
-    @property
-    def learning_rate(self) -> Any:
-        """Not known: the rate is inside the transformation."""
-        return as_array(np.nan)
-
     def build(self, variables: Sequence[Variable]) -> None:
         """Keep the transformation's state, leaf by leaf, in variables."""
         state = self.transformation.init([as_array(variable.value) for variable in variables])
@@ -487,7 +486,9 @@ class Transformation(Optimizer):
             )
         self.built = True
 
-    def apply(self, grads: Sequence[ArrayLike], trainable_variables: Sequence[Variable] | None = None) -> None:
+    def apply(
+        self, grads: Sequence[ArrayLike], trainable_variables: Sequence[Variable] | None = None
+    ) -> None:
         """Let the transformation turn gradients into updates, and add them."""
         variables = list(trainable_variables or ())
         if not self.built:

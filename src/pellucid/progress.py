@@ -25,7 +25,11 @@ def number(value: Any) -> str:
     ('0.1235', '1.2000e-04', '3.0000')
     """
     if np.ndim(value):
-        return "[" + " ".join(number(item) for item in np.ravel(value)[:4]) + (" ...]" if np.size(value) > 4 else "]")
+        return (
+            "["
+            + " ".join(number(item) for item in np.ravel(value)[:4])
+            + (" ...]" if np.size(value) > 4 else "]")
+        )
     return f"{value:.4f}" if abs(value) > 1e-3 or value == 0 else f"{value:.4e}"
 
 
@@ -60,7 +64,9 @@ class Progress:
         self.drawn = 0
         self.skipped = False
 
-    def steps(self, epoch: int, done: int, total: int | None, seconds: float, logs: Mapping[str, Any]) -> None:
+    def steps(
+        self, epoch: int, done: int, total: int | None, seconds: float, logs: Mapping[str, Any]
+    ) -> None:
         """Draw the bar of an epoch that is under way, if it is time to."""
         now = time.perf_counter()
         if not self.live or now - self.shown < REFRESH / 2:

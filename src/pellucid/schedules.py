@@ -168,7 +168,9 @@ class CosineDecay(LearningRateSchedule):
             return self._decayed(now, self.initial_learning_rate)
         rise = (self.warmup_target - self.initial_learning_rate) * now / max(self.warmup_steps, 1)
         warm = self.initial_learning_rate + rise
-        return jnp.where(now < self.warmup_steps, warm, self._decayed(now - self.warmup_steps, self.warmup_target))
+        return jnp.where(
+            now < self.warmup_steps, warm, self._decayed(now - self.warmup_steps, self.warmup_target)
+        )
 
 
 @CATALOGUE.entry()

@@ -29,7 +29,9 @@ def print_summary(
     if show_trainable:
         table.add_column("Trainable", justify="center")
     for depth, parent, layer in _rows(model, expand_nested):
-        shape = str(parent.output_shape_of(layer)) if hasattr(parent, "output_shape_of") and parent.built else "?"
+        shape = (
+            str(parent.output_shape_of(layer)) if hasattr(parent, "output_shape_of") and parent.built else "?"
+        )
         count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
         cells = [f"{'  ' * depth}{layer.name} ({type(layer).__name__})", shape, count]
         table.add_row(*cells, *(["Y" if layer.trainable else "N"] if show_trainable else []))

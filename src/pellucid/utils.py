@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid.errors import DataError, message
 from pellucid.naming import custom_objects as custom_object_scope
-from pellucid.seeds import set_random_seed as set_random_seed
+from pellucid.seeds import set_random_seed
 
 __all__ = ["custom_object_scope", "normalize", "set_random_seed", "to_categorical"]
 

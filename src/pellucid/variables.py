@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ class Scope:
         return tuple(self.values[variable] for variable in variables)
 
     @contextlib.contextmanager
-    def __call__(self) -> Iterator[Scope]:
+    def __call__(self) -> Generator[Scope]:
         """Open the scope for the length of a with block."""
         token = _open.set(self)
         try:
@@ -130,6 +130,7 @@ class Variable:
         regularizer: Callable[[Any], Any] | None = None,
         constraint: Callable[[Any], Any] | None = None,
     ) -> None:
+        value: Any
         if callable(initializer):
             value = initializer(tuple(shape or ()), dtype=dtype or floatx())
         elif isinstance(initializer, Variable):

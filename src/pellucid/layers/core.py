@@ -35,14 +35,16 @@ class InputLayer(Layer):
         if shape is None and batch_shape is None:
             shape = kwargs.get("input_shape")
         if shape is None and batch_shape is None:
-            raise ShapeError(message("Input needs the shape of one row.", mend="say keras.Input(shape=(30,))."))
+            raise ShapeError(
+                message("Input needs the shape of one row.", mend="say keras.Input(shape=(30,)).")
+            )
         row = shape if isinstance(shape, tuple | list) or shape is None else (shape,)
-        whole = tuple(batch_shape) if batch_shape is not None else (batch_size, *(row or ()))
+        whole: Any = tuple(batch_shape) if batch_shape is not None else (batch_size, *(row or ()))
         for size in whole[1:]:
             if size is not None:
                 positive("shape", size, "Input")
-        self.batch_shape: Shape = whole
-        self.declared_shape = whole
+        self.batch_shape: Shape = tuple(whole)
+        self.declared_shape = self.batch_shape
         self.built = True
 
     @property

@@ -208,7 +208,9 @@ class Layer(Configurable):
     ) -> Variable:
         """Add a variable: glorot_uniform for floats, zeros otherwise, if no initializer is given."""
         if isinstance(shape, str) and initializer is None:
-            raise ArgumentError(message("add_weight takes the shape first.", came=shape, expected="shape=(...)"))
+            raise ArgumentError(
+                message("add_weight takes the shape first.", came=shape, expected="shape=(...)")
+            )
         shape = tuple(int(size) for size in (shape or ()))
         dtype = dtype or self.dtype
         dtype = {"int": "int32", "float": floatx(), "bool": "bool"}.get(str(dtype), dtype)

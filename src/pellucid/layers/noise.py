@@ -80,7 +80,9 @@ class GaussianNoise(Layer):
         super().__init__(**kwargs)
         if not 0 <= stddev <= 1:
             raise ArgumentError(
-                message("Invalid value received for `stddev` of GaussianNoise.", came=stddev, expected="0 to 1")
+                message(
+                    "Invalid value received for `stddev` of GaussianNoise.", came=stddev, expected="0 to 1"
+                )
             )
         self.stddev, self.seed = stddev, seed
         self.seed_generator: SeedGenerator | None = None

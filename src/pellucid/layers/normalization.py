@@ -77,7 +77,9 @@ class BatchNormalization(Layer):
                 )
                 setattr(self, name, weight)
         self.moving_mean = self.add_weight(shape, self._moving[0], trainable=False, name="moving_mean")
-        self.moving_variance = self.add_weight(shape, self._moving[1], trainable=False, name="moving_variance")
+        self.moving_variance = self.add_weight(
+            shape, self._moving[1], trainable=False, name="moving_variance"
+        )
 
     def call(self, inputs: Array, training: bool = False, mask: Any = None) -> Array:
         """The inputs, normalized by their batch while training, by the running means otherwise."""

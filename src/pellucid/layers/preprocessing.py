@@ -58,7 +58,9 @@ class Normalization(Layer):
         given = () if self.axis is None else self.axis if isinstance(self.axis, Sequence) else (self.axis,)
         axes = tuple(sorted(each % rank for each in given))
         if any(each < 0 or each >= rank for each in axes):
-            raise ArgumentError(message("axis does not fit the data.", came=self.axis, expected=f"{rank} axes"))
+            raise ArgumentError(
+                message("axis does not fit the data.", came=self.axis, expected=f"{rank} axes")
+            )
         return axes
 
     def build(self, input_shape: Shape) -> None:
@@ -134,7 +136,9 @@ class Normalization(Layer):
     def require_adapted(self) -> None:
         """Raise StateError if mean and variance are not known."""
         if self._given is None and (self.count is None or int(self.count.value) == 0):
-            raise StateError(message(f"{self.describe()} has not seen data.", mend="call adapt(X) on it first."))
+            raise StateError(
+                message(f"{self.describe()} has not seen data.", mend="call adapt(X) on it first.")
+            )
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the inputs."""
