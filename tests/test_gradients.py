@@ -64,7 +64,7 @@ CASES = {
     "ELU": lambda: [L.ELU(0.7)],
     "Flatten": lambda: [L.Reshape((2, 2)), L.Flatten()],
     "GaussianNoise": lambda: [L.GaussianNoise(0.2, seed=3)],
-    "InputLayer": lambda: [],
+    "InputLayer": list,
     "LayerNormalization": lambda: [L.LayerNormalization()],
     "LeakyReLU": lambda: [L.LeakyReLU()],
     "Normalization": lambda: [L.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=[1.0, 2.0, 3.0, 4.0])],

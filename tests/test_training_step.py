@@ -114,7 +114,7 @@ def test_one_step_of_fit_with_adam_remembers_m_and_v_and_moves_by_alpha():
     # alpha = 0.001 * sqrt(1 - 0.999^1) / (1 - 0.9^1) = 0.001 * 0.03162278 / 0.1 = 0.00031622777
     # w <- w - m * alpha / (sqrt(v) + 1e-7):      W1[0, 0]: 0.1 - 0.01929807 * 0.00031622777 / 0.00610268
     #                                                       = 0.1 - 0.00099998 = 0.09900002
-    # In its first step Adam moves each weight by (nearly) the learning rate, against the sign of its gradient.
+    # In its first step Adam moves each weight by (nearly) the learning rate, against its gradient.
     model = network("adam")
     model.fit(X, Y, epochs=1, batch_size=2, verbose=0)
     names = [variable.path for variable in model.optimizer.variables]

@@ -311,22 +311,32 @@ class Stream:
         return itertools.islice(self._read(), count)
 
     def _read(self) -> Iterator[Rows]:
+        given = False
         while True:
             if self._peeked:
+                given = True
                 yield self._peeked.pop(0)
                 continue
+            begun = self._iterator is None
             if self._iterator is None:
                 self._iterator = self._start()
             try:
                 item = next(self._iterator)
             except StopIteration:
                 self._iterator = None
-                return
+                # An epoch that begins where the source ended begins with the source's beginning.
+                if given or begun or not self.restarts:
+                    return
+                continue
+            given = True
             yield as_rows(*unpack(item), self.class_weight)
 
     def epoch_ends(self) -> None:
-        """Let the source shuffle, if it does, and begin anew where it can."""
+        """Let the source shuffle, if it does."""
         if hasattr(self.source, "on_epoch_end"):
             self.source.on_epoch_end()
-        if self.restarts and self.length is not None:
+
+    def begin_anew(self) -> None:
+        """Read from the source's beginning next, where it has one."""
+        if self.restarts:
             self._iterator = None

@@ -330,6 +330,7 @@ def evaluate_stream(
             callbacks.on_test_batch_end(count, engine.named(np.asarray(row)))
         count += 1
     stream.epoch_ends()
+    stream.begin_anew()
     if row is None:
         raise DataError(message("the data gave no batch.", came=type(stream.source).__name__))
     logs = engine.named(np.asarray(row))

@@ -250,10 +250,10 @@ class Model(Layer):
             held_out = self._checked(self._adjusted(held_out), "validation ")
         size = batch_size or BATCH_SIZE
 
-        if isinstance(source, Rows) and steps_per_epoch not in (None, -(-source.count // size)):
-            source = Stream(_Reshuffled(source, size, shuffle))
         if shuffle and shuffle != "batch" and isinstance(source, Rows) and not self._order_spent:
             seeds.spend_row_order(source.count)
+        if isinstance(source, Rows) and steps_per_epoch not in (None, -(-source.count // size)):
+            source = Stream(_Reshuffled(source, size, shuffle))
         self._order_spent = True
 
         listed = CallbackList(callbacks, add_history=True)
