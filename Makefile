@@ -1,0 +1,74 @@
+# The one list of verbs. On a fresh machine with Python 3.11 or newer and make:
+#
+#   make demo    train a network on a real table of tumours, and ask it
+#   make test    run every test, the slow outside judges included
+#   make check   lint, types, and that imports point down only
+#   make bench   measure against Keras, PyTorch, scikit-learn and a bare JAX loop
+#   make format  lay out the code
+#   make clean   remove what the above have made
+#
+# Each sets up what it needs, in .venv and .venvs.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEMO := build/demo
+
+.PHONY: demo test check bench format clean
+
+demo: .venv/core
+	@mkdir -p $(DEMO)
+	@$(BIN)/pellucid fit examples/tumours.csv --target diagnosis --out $(DEMO)/tumours.pellucid
+	@echo
+	@echo "Three of the rows, asked again (pellucid predict $(DEMO)/tumours.pellucid examples/tumours.csv):"
+	@echo
+	@head -4 examples/tumours.csv > $(DEMO)/three.csv
+	@$(BIN)/pellucid predict $(DEMO)/tumours.pellucid $(DEMO)/three.csv | cut -d, -f1-3,31-
+
+test: .venv/dev
+	$(BIN)/python -m pytest
+
+check: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/basedpyright --level error
+	$(BIN)/lint-imports
+
+bench: .venvs/bench/ready
+	.venvs/bench/bin/python benchmarks/speed.py
+
+format: .venv/dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf .venv .venvs build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# What was set up is marked by a file beside it, and set up again when what it needs has changed.
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Pellucid needs Python 3.11 or newer: none was found."; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+
+.venv/core: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing Pellucid and what it needs into .venv (once; a minute or two)"
+	@$(BIN)/python $(PIP) --editable .
+	@touch $@
+
+.venv/dev: .venv/core
+	@echo "Installing what the tests need into .venv (once)"
+	@$(BIN)/python $(PIP) --editable '.[dev]'
+	@touch $@
+
+# PyTorch comes along where it installs without CUDA, whose packages weigh gigabytes.
+.venvs/bench/ready: pyproject.toml constraints.txt
+	@echo "Installing the peers into .venvs/bench (once; a few minutes)"
+	@test -x .venvs/bench/bin/python || $(PYTHON) -m venv .venvs/bench
+	@.venvs/bench/bin/python $(PIP) --editable . keras==3.15.1 scikit-learn tensorflow-cpu
+	@if .venvs/bench/bin/python $(PIP) --dry-run --report - torch==2.13.0 2>/dev/null | grep -qi nvidia; \
+	then echo "PyTorch would bring CUDA here: left out"; \
+	else .venvs/bench/bin/python $(PIP) torch==2.13.0 || echo "PyTorch does not install here: left out"; fi
+	@touch $@
