@@ -46,7 +46,7 @@ def median(values: list[float]) -> float:
 
 def environment(home: str, **more: str) -> dict[str, str]:
     """The environment of a contender: a home of its own, and no chatter."""
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     return {**os.environ, "HOME": home, "XDG_CACHE_HOME": f"{home}/.cache", **quiet, **more}
 
 

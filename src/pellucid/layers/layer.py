@@ -7,6 +7,7 @@ computes. The same call runs by hand on an array, compiled inside `fit`, and ope
 from __future__ import annotations
 
 import contextvars
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, cast
@@ -115,7 +116,7 @@ class Layer(Configurable):
         scope = current_scope()
         if training is None and scope is not None:
             training = scope.training
-        if self._takes_training:
+        if takes_training(type(self).call):
             kwargs["training"] = bool(training)
         # The layers that this one calls train when it does.
         before = scope.training if scope is not None else None
@@ -130,15 +131,6 @@ class Layer(Configurable):
             for output in jax.tree.leaves(outputs):
                 scope.losses.append(self.activity_regularizer(output) / output.shape[0])
         return outputs
-
-    @property
-    def _takes_training(self) -> bool:
-        parameters = inspect.signature(self.call).parameters
-        return "training" in parameters or (
-            any(each.kind is each.VAR_KEYWORD for each in parameters.values())
-            and type(self).call is not Layer.call
-            and "training" in parameters
-        )
 
     def _convert(self, value: Any) -> Array:
         array = as_array(value)
@@ -374,6 +366,12 @@ class Layer(Configurable):
         return f"<{self.describe()}{'' if self.built else ', not built'}>"
 
 
+@functools.cache
+def takes_training(call: Callable[..., Any]) -> bool:
+    """Whether a layer's call behaves differently while training, and so asks."""
+    return "training" in inspect.signature(call).parameters
+
+
 def declares(thing: Any, flag: str) -> bool:
     """Whether a class says so itself: a user's subclass of one of ours does not inherit it."""
     kind = type(thing)
@@ -416,6 +414,3 @@ def positive(name: str, value: Any, layer: str) -> int:
             )
         )
     return number
-
-
-Function = Callable[..., Any]
