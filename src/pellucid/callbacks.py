@@ -122,10 +122,8 @@ class CallbackList(Callback):
         if not isinstance(given, list | tuple):
             given = [given]
         self.callbacks: list[Any] = [each for each in given if each is not None]
-        if add_history and not any(isinstance(each, History) for each in self.callbacks):
-            self.callbacks.append(History())
         for each in self.callbacks:
-            if not isinstance(each, Callback) and not hasattr(each, "on_epoch_end"):
+            if isinstance(each, type) or not hasattr(each, "on_epoch_end"):
                 raise ArgumentError(
                     message(
                         "this is not a callback.",
@@ -134,18 +132,16 @@ class CallbackList(Callback):
                         mend=f"make one of it: {each.__name__}()." if isinstance(each, type) else "",
                     )
                 )
-            if isinstance(each, type):
-                raise ArgumentError(
-                    message(
-                        "this is the class of a callback, not a callback.",
-                        came=each.__name__,
-                        mend=f"make one of it: {each.__name__}().",
-                    )
-                )
+        if add_history and not any(isinstance(each, History) for each in self.callbacks):
+            self.callbacks.append(History())
         if model is not None:
             self.set_model(model)
         if params:
             self.set_params(params)
+
+    def history(self) -> History | None:
+        """The one that keeps what the epochs gave."""
+        return next((each for each in self.callbacks if isinstance(each, History)), None)
 
     def append(self, callback: Any) -> None:
         """Add a callback."""

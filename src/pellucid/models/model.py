@@ -213,81 +213,49 @@ class Model(Layer):
         batch_size = _at_least_one("batch_size", batch_size)
         epochs = _whole("epochs", epochs)
         steps_per_epoch = _at_least_one("steps_per_epoch", steps_per_epoch)
-        if x is None:
-            raise ArgumentError(message("fit needs x.", mend="model.fit(X, y, epochs=10)."))
-        streams = is_stream(x)
-        held_out: Any = None
-        if streams:
-            if y is not None or sample_weight is not None:
-                raise ArgumentError(
-                    message("`y` comes with the batches when x gives batches.", came="x and y")
-                )
-            if validation_split:
-                raise ArgumentError(
-                    message(
-                        "`validation_split` is only supported for arrays.",
-                        came=type(x).__name__,
-                        mend="give validation_data=(x, y).",
-                    )
-                )
-            source: Any = Stream(x, class_weight)
-            first = source.peek()
-        else:
-            first = source = as_rows(x, y, sample_weight, class_weight)
-            if steps_per_epoch and batch_size is None:
-                batch_size = -(-source.count // steps_per_epoch)
-        if validation_data is not None:
-            held_out = self._validation(validation_data)
-        elif validation_split:
-            first = source = self._adjusted(source)
-            first, held_out = split_rows(source, validation_split)
-            source = first
-        engine = self._ready(first, "fit")
-        if not streams:
-            source = self._checked(self._adjusted(source))
-        if isinstance(held_out, Rows):
-            held_out = self._checked(self._adjusted(held_out), "validation ")
+        source, held_out = self._sources(x, y, sample_weight, class_weight, validation_split, validation_data)
+        rows = source if isinstance(source, Rows) else source.peek()
+        engine = self._ready(rows, "fit")
         size = batch_size or BATCH_SIZE
-
-        if shuffle and shuffle != "batch" and isinstance(source, Rows) and not self._order_spent:
-            seeds.spend_row_order(source.count)
-        if isinstance(source, Rows) and steps_per_epoch not in (None, -(-source.count // size)):
-            source = Stream(_Reshuffled(source, size, shuffle))
+        steps = steps_per_epoch or (source.length if isinstance(source, Stream) else -(-rows.count // size))
+        if isinstance(source, Rows):
+            if steps_per_epoch and batch_size is None:
+                size = -(-rows.count // steps_per_epoch)
+            source = self._checked(source)
+            if shuffle and shuffle != "batch" and not self._order_spent:
+                seeds.spend_row_order(source.count)
+            if steps_per_epoch not in (None, -(-source.count // size)):
+                source = Stream(_Reshuffled(source, size, shuffle))
+        if isinstance(held_out, Rows):
+            held_out = self._checked(held_out, "validation ")
         self._order_spent = True
 
-        listed = CallbackList(callbacks, add_history=True)
-        history = next(each for each in listed.callbacks if isinstance(each, History))
-        if history in listed.callbacks:
-            listed.callbacks.remove(history)
-            listed.callbacks.append(history)
-        steps: Any = steps_per_epoch
-        if steps is None:
-            steps = -(-source.count // size) if isinstance(source, Rows) else source.length
-        listed.set_model(self)
+        listed = CallbackList(callbacks, add_history=True, model=self)
         listed.set_params({"verbose": verbose, "epochs": epochs, "steps": steps})
+        self.history = listed.history()
+        self.stop_training = False
+        validation_size = validation_batch_size or size
 
         def validate() -> dict[str, Any]:
-            return self._evaluated(held_out, validation_batch_size or size, validation_steps, listed, None)
+            return self._evaluated(held_out, validation_size, validation_steps, listed, None)
 
         plan = Plan(
-            engine,
-            listed,
-            Progress(verbose, epochs),
-            epochs,
-            initial_epoch,
-            shuffle,
-            validation_freq,
-            self._steps_per_execution,
-            None if held_out is None else validate,
-            lambda: self.stop_training,
+            engine=engine,
+            callbacks=listed,
+            progress=Progress(verbose, epochs),
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            shuffle=shuffle,
+            validation_freq=validation_freq,
+            steps_per_execution=self._steps_per_execution,
+            validate=None if held_out is None else validate,
+            stopped=lambda: self.stop_training,
         )
-        if isinstance(source, Rows):
-            whole = held_out if isinstance(held_out, Rows) and validation_steps is None else None
-            training: Any = ArrayTraining(plan, source, whole, size, validation_batch_size or size)
+        if isinstance(source, Stream):
+            training: Any = StreamTraining(plan, source, steps_per_epoch)
         else:
-            training = StreamTraining(plan, source, steps_per_epoch)
-        self.stop_training = False
-        self.history = history
+            whole = held_out if isinstance(held_out, Rows) and validation_steps is None else None
+            training = ArrayTraining(plan, source, whole, size, validation_size)
         listed.on_train_begin()
         try:
             with jax.disable_jit(self._run_eagerly):
@@ -295,7 +263,43 @@ class Model(Layer):
         finally:
             plan.progress.stopped()
             listed.on_train_end()
-        return history
+        return self.history
+
+    def _sources(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        validation_split: float,
+        validation_data: Any,
+    ) -> tuple[Rows | Stream, Rows | Stream | None]:
+        """What is trained on, and what is held out, from the arguments of `fit`."""
+        if x is None:
+            raise ArgumentError(message("fit needs x.", mend="model.fit(X, y, epochs=10)."))
+        held_out: Rows | Stream | None = None
+        if is_stream(x):
+            if y is not None or sample_weight is not None:
+                raise ArgumentError(
+                    message("`y` comes with the batches when x gives batches.", came="x and y")
+                )
+            if validation_split and validation_data is None:
+                raise ArgumentError(
+                    message(
+                        "`validation_split` is only supported for arrays.",
+                        came=type(x).__name__,
+                        mend="give validation_data=(x, y).",
+                    )
+                )
+            source: Rows | Stream = Stream(x, class_weight)
+        else:
+            source = self._adjusted(as_rows(x, y, sample_weight, class_weight))
+            if validation_split and validation_data is None:
+                source, held_out = split_rows(source, validation_split)
+        if validation_data is not None:
+            given = is_stream(validation_data)
+            held_out = Stream(validation_data) if given else self._adjusted(as_rows(*unpack(validation_data)))
+        return source, held_out
 
     def evaluate(
         self,
@@ -516,12 +520,6 @@ class Model(Layer):
     def _takes_finite_only(self) -> bool:
         """Whether all layers are ours: a layer of one's own may know what to do with missing numbers."""
         return all(type(layer).__module__.startswith("pellucid.") for layer in self.sublayers)
-
-    def _validation(self, data: Any) -> Any:
-        if is_stream(data):
-            return Stream(data)
-        x, y, weight = unpack(data)
-        return as_rows(x, y, weight)
 
     def _evaluated(
         self, rows: Any, size: int, steps: int | None, listed: CallbackList, progress: Progress | None

@@ -1,0 +1,204 @@
+"""Sequential: layers in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import jax
+import numpy as np
+
+from pellucid.arrays import Arrays, Shape
+from pellucid.errors import ArgumentError, ShapeError, StateError, message
+from pellucid.layers.core import Dense, InputLayer
+from pellucid.layers.layer import CATALOGUE, Layer
+from pellucid.layers.preprocessing import Normalization
+from pellucid.models.model import Model
+from pellucid.naming import serialize
+
+
+@CATALOGUE.entry()
+class Sequential(Model):
+    """Layers in a row: the outputs of each are the inputs of the next.
+
+    Args:
+        layers: a list of layers; it may begin with `keras.Input(shape=(...))`.
+        name: the name of the model.
+
+    Example:
+        >>> model = Sequential([Dense(2, input_shape=(3,), activation="relu"), Dense(1)])
+        >>> model.count_params()
+        11
+    """
+
+    rows_independent = True
+
+    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None):
+        super().__init__(trainable=trainable, name=name)
+        self._chain: list[Layer] = []
+        for layer in layers or []:
+            self.add(layer)
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Put a layer at the end."""
+        if not isinstance(layer, Layer):
+            raise ArgumentError(
+                message(
+                    "Only instances of `keras.Layer` can be added to a Sequential model.",
+                    came=repr(layer),
+                    expected="a layer, such as keras.layers.Dense(1)",
+                )
+            )
+        if any(layer.name == other.name for other in self._chain):
+            raise ArgumentError(
+                message(
+                    "All layers added to a Sequential model should have unique names.",
+                    came=f'"{layer.name}" twice',
+                    mend="give the layer another name.",
+                )
+            )
+        if isinstance(layer, InputLayer) and self._chain:
+            raise ArgumentError(
+                message("Input comes first in a Sequential model.", came=f"after {self._chain[-1]}")
+            )
+        self._chain.append(layer)
+        self._connect(layer)
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Take the last layer off."""
+        if not self._chain:
+            raise StateError(message("there is no layer to take off."))
+        layer = self._chain.pop()
+        self._reset_compiled()
+        if not self._chain:
+            self.built, self.input_shape = False, None
+        return layer
+
+    def _connect(self, layer: Layer) -> None:
+        """Build a layer that was added, if the shape of what it will be given is known."""
+        self._reset_compiled()
+        if len(self._chain) == 1:
+            shape = layer.declared_shape
+            if shape is None and layer.built and _is_known(layer.input_shape):
+                shape = layer.input_shape
+            if shape is None and isinstance(layer, Sequential) and layer.built:
+                shape = layer.input_shape
+            if shape is not None:
+                self.build_for(shape)
+        elif self.built:
+            self._build_from(len(self._chain) - 1, self.output_shape_of(self._chain[-2]))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Build all layers for batches of this shape."""
+        if input_shape is None:
+            raise ArgumentError(message("build needs the shape of a batch.", mend="model.build((None, 30))."))
+        if not self._chain:
+            raise StateError(
+                message(
+                    f"Sequential model {self.name} cannot be built because it has no layers.",
+                    mend="call add first.",
+                )
+            )
+        self._shapes: dict[int, Any] = {}
+        self._build_from(0, tuple(input_shape))
+        self.input_shape = tuple(input_shape)
+        self.built = True
+
+    def _build_from(self, first: int, shape: Any) -> None:
+        for number in range(first, len(self._chain)):
+            layer = self._chain[number]
+            before = self._chain[number - 1] if number else None
+            place = number + 1 - isinstance(self._chain[0], InputLayer)
+            origin = (
+                ""
+                if before is None or isinstance(before, InputLayer)
+                else (f"layer {place - 1} ({before.describe()})")
+            )
+            layer.place = (f"layer {place}", origin)
+            if number and layer.built and _is_known(layer.input_shape):
+                self._compare(layer, shape)
+            layer.build_for(shape)
+            shape = layer.compute_output_shape(shape)
+            self._shapes[id(layer)] = shape
+
+    def _compare(self, layer: Layer, shape: Any) -> None:
+        probe = jax.ShapeDtypeStruct(tuple(1 if size is None else size for size in shape), np.float32)
+        layer.check_input(probe)
+
+    def output_shape_of(self, layer: Layer) -> Any:
+        """The shape of a batch of outputs of one of the layers."""
+        return self._shapes[id(layer)]
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of a batch of outputs."""
+        return self.output_shape_of(self._chain[-1]) if self.built else None
+
+    def call(self, inputs: Arrays, training: bool = False, mask: Any = None) -> Arrays:
+        """Each layer's outputs are the next one's inputs."""
+        for layer in self._chain:
+            inputs = layer(inputs, training=training)
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the last layer's outputs."""
+        for layer in self._chain:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+    def check_input(self, inputs: Arrays) -> None:
+        """The first layer looks."""
+        first = self._chain[0]
+        if isinstance(first, InputLayer) and isinstance(inputs, jax.Array):
+            expected = first.batch_shape
+            rows = inputs.shape
+            fits = len(rows) == len(expected) and all(
+                want is None or want == came for want, came in zip(expected[1:], rows[1:], strict=True)
+            )
+            if not fits and not (len(self._chain) > 1 and len(rows) > 1 and rows[-1] != expected[-1]):
+                raise ShapeError(
+                    message(
+                        "the rows do not have the shape that Input says.",
+                        came=f"x of shape {rows}",
+                        expected=f"{expected}",
+                        mend="change keras.Input(shape=...), or the rows.",
+                    )
+                )
+
+    def _build_for_prediction(self) -> None:
+        first = self._chain[0] if self._chain else None
+        if isinstance(first, Normalization) and first.built:
+            self.build_for(first.input_shape)
+        else:
+            super()._build_for_prediction()
+
+    def _takes_columns(self) -> bool:
+        if super()._takes_columns():
+            return True
+        return not self.built and bool(self._chain) and isinstance(self._chain[0], Dense)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the input."""
+        return [layer for layer in self._chain if not isinstance(layer, InputLayer)]
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers' configurations."""
+        config: dict[str, Any] = {"name": self.name, "layers": [serialize(layer) for layer in self._chain]}
+        if self.built:
+            config["build_input_shape"] = list(self.input_shape)
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
+        """Make the model again from `get_config`, with new weights."""
+        model = cls(name=config.get("name"))
+        for layer in config["layers"]:
+            model.add(CATALOGUE.make(layer))
+        if not model.built and config.get("build_input_shape"):
+            model.build_for(tuple(config["build_input_shape"]))
+        return model
+
+
+def _is_known(shape: Any) -> bool:
+    return isinstance(shape, tuple) and all(size is not None for size in cast(Shape, shape)[1:])
