@@ -1,0 +1,389 @@
+"""The run file, `.pellucid`: what a training left behind, in one file that is safe to open.
+
+It is a zip with two members, stored as they are:
+
+    run.json               what kind of run it is, the network's configuration, and plain data about it
+    weights.safetensors    the network's weights, by their paths
+
+Reading it runs nothing from it. The JSON is strict, the members are these two, every size is
+checked before it is used, layers come from our own catalogue only, and every weight must have the
+shape that its layer says. A file that is damaged or not ours is a FileError. Reading needs no JAX;
+`build` makes the network when somebody asks it something.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+import pellucid
+from pellucid.errors import ArgumentError, FileError, message
+
+FORMAT = 1
+ENDING = ".pellucid"
+RUN, WEIGHTS = "run.json", "weights.safetensors"
+#: run.json describes; it is never large.
+LARGEST_RUN = 64 * 2**20
+#: The deepest that layers may hold layers, and JSON may nest.
+DEEPEST = 64
+_FIELDS = ("model", "schema", "report", "history", "scaling", "training")
+
+NumPy = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run file holds.
+
+    Args:
+        kind: what was trained: "table".
+        model: the network's configuration, as `model.get_config()` gives it.
+        weights: its weights, by their paths.
+        schema: what the columns are.
+        report: how well it answers.
+        history: loss and metrics of each epoch.
+        scaling: how outputs become answers.
+        training: facts about the training: rows, epochs, seed, ...
+        version: the version of Pellucid that wrote it.
+    """
+
+    kind: str
+    model: Mapping[str, Any]
+    weights: Mapping[str, NumPy]
+    schema: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    report: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    history: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    scaling: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    training: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    version: str = pellucid.__version__
+
+
+# Writing.
+
+
+def require_writable(path: str | os.PathLike[str], what: str = "the trained network") -> None:
+    """Raise FileError, before any work is done, if nothing could be written there."""
+    path = Path(path)
+    folder = path.parent
+    if path.is_dir():
+        raise FileError(
+            message(f"{what} cannot be written over a folder.", came=str(path), expected="the name of a file")
+        )
+    if not folder.is_dir():
+        raise FileError(
+            message(
+                f"the folder that {what} shall be written to does not exist.",
+                came=str(path),
+                expected="a folder that exists",
+                mend=f"make it first: mkdir -p {folder}",
+            )
+        )
+    if not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise FileError(
+            message(
+                f"{what} cannot be written there.",
+                came=str(path),
+                expected="a place where you may write",
+                mend="choose another folder.",
+            )
+        )
+
+
+@contextlib.contextmanager
+def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the name of a new file beside `path`, which takes its place if all went well.
+
+    So nobody ever sees half of a file, and a failure leaves what was there.
+
+    Raises:
+        FileError: if it cannot be written.
+    """
+    path = Path(path)
+    require_writable(path, "the file")
+    beside: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        beside = Path(name)
+        os.close(handle)
+        yield beside
+        with open(beside, "rb+") as file:
+            os.fsync(file.fileno())
+        # A temporary file is readable by its owner only; the file that was asked for is as any other.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(beside, 0o666 & ~mask)
+        os.replace(beside, path)
+        beside = None
+    except OSError as problem:
+        if isinstance(problem, BrokenPipeError):
+            raise
+        raise FileError(
+            message("the file cannot be written.", came=f"{path}: {problem.strerror or problem}")
+        ) from None
+    finally:
+        if beside is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(beside)
+
+
+def write(path: str | os.PathLike[str], run: Run) -> None:
+    """Write a run file, whole or not at all.
+
+    Raises:
+        FileError: if it cannot be written there.
+        ArgumentError: if something in it is no plain data.
+    """
+    from safetensors.numpy import save
+
+    described = {
+        "format": FORMAT,
+        "pellucid": run.version,
+        "kind": run.kind,
+        **{name: plain(getattr(run, name)) for name in _FIELDS},
+        "weights": {name: list(array.shape) for name, array in run.weights.items()},
+    }
+    text = json.dumps(described, allow_nan=False, ensure_ascii=False, indent=1).encode()
+    weights = save({name: np.asarray(array, order="C") for name, array in run.weights.items()})
+    with written_whole(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in ((RUN, text), (WEIGHTS, weights)):
+            # One fixed date: the same run gives the same bytes.
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+
+
+def plain(value: Any) -> Any:
+    """A value in JSON's types; numbers that are not finite become None, since JSON has none.
+
+    >>> plain({"loss": (np.float32(0.5), float("nan"))})
+    {'loss': [0.5, None]}
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in cast(Mapping[Any, Any], value).items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in cast(list[Any], value)]
+    if isinstance(value, np.generic | np.ndarray):
+        return plain(cast(Any, value).tolist())
+    raise ArgumentError(message("this cannot be written into a run file.", came=repr(value)))
+
+
+# Reading.
+
+
+def read(path: str | os.PathLike[str], kind: str | None = None) -> Run:
+    """Read a run file, without JAX.
+
+    Args:
+        path: the file.
+        kind: the kind that it has to be, if that matters.
+
+    Raises:
+        FileError: if there is no such file, or it is damaged, of another kind, or not ours.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(message("this is a folder, not a run file.", came=str(path), expected=f"a {ENDING} file"))
+    try:
+        with open(path, "rb") as file:
+            members = _members(path, file)
+    except FileNotFoundError:
+        raise FileError(
+            message(
+                "there is no such file.",
+                came=str(path),
+                expected=f"a {ENDING} file",
+                mend="make one with pellucid fit TABLE --target COLUMN.",
+            )
+        ) from None
+    except OSError as problem:
+        raise FileError(
+            message("this file cannot be read.", came=f"{path}: {problem.strerror or problem}")
+        ) from None
+    described = _strict_json(path, members[RUN])
+    weights = _tensors(path, members[WEIGHTS])
+    if described.get("format") != FORMAT:
+        newer = isinstance(described.get("format"), int) and described["format"] > FORMAT
+        raise FileError(
+            message(
+                "this run file has a format that this version cannot read.",
+                came=f"{path}: format {described.get('format')!r}, written by Pellucid {described.get('pellucid')}",
+                expected=f"format {FORMAT}",
+                mend="install a newer Pellucid." if newer else "",
+            )
+        )
+    wanted = {"format": int, "pellucid": str, "kind": str, "weights": dict, **dict.fromkeys(_FIELDS, dict)}
+    wrong = [name for name, type_ in wanted.items() if not isinstance(described.get(name), type_)]
+    if wrong or set(described) != set(wanted):
+        raise _damaged(path, f"{RUN} has the entries {', '.join(described)}", f"{', '.join(wanted)}")
+    if kind is not None and described["kind"] != kind:
+        raise FileError(message("this run file is of another kind.", came=described["kind"], expected=kind))
+    shapes = {name: list(array.shape) for name, array in weights.items()}
+    if shapes != described["weights"]:
+        raise _damaged(path, f"{WEIGHTS} holds other weights than {RUN} says")
+    return Run(
+        described["kind"],
+        described["model"],
+        # In the order that the network has them in.
+        {name: weights[name] for name in described["weights"]},
+        **{name: described[name] for name in _FIELDS if name != "model"},
+        version=described["pellucid"],
+    )
+
+
+def _damaged(path: Path, came: str, expected: str = "") -> FileError:
+    return FileError(
+        message(
+            "this is not a run file of Pellucid, or it is damaged.",
+            came=f"{path}: {came}",
+            expected=expected or "a file as pellucid fit wrote it",
+            mend="copy the file again, or train again with pellucid fit.",
+        )
+    )
+
+
+def _members(path: Path, file: BinaryIO) -> dict[str, bytes]:
+    """The two members of the zip, which must be all that there is."""
+    size = os.fstat(file.fileno()).st_size
+    start = file.read(4)
+    if start != b"PK\x03\x04":
+        raise _damaged(path, f"it begins with {start!r}" if start else "it is empty")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            names = [entry.filename for entry in entries]
+            if names != [RUN, WEIGHTS]:
+                raise _damaged(path, f"a zip of {', '.join(names[:6]) or 'nothing'}", f"{RUN} and {WEIGHTS}")
+            for entry in entries:
+                largest = min(size, LARGEST_RUN if entry.filename == RUN else size)
+                if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+                    raise _damaged(path, f"{entry.filename} is compressed", "members stored as they are")
+                if entry.file_size > largest:
+                    raise _damaged(path, f"{entry.filename} says that it has {entry.file_size:,} bytes")
+            return {entry.filename: archive.read(entry) for entry in entries}
+    except FileError:
+        raise
+    except Exception as problem:  # zipfile raises half a dozen types on damaged files
+        raise _damaged(path, str(problem) or type(problem).__name__) from None
+
+
+def _strict_json(path: Path, content: bytes) -> dict[str, Any]:
+    """JSON without repeated keys and without numbers that are not finite."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError("a name occurs twice in one object")
+        return found
+
+    def finite(text: str) -> float:
+        number = float(text)
+        if not math.isfinite(number):
+            raise ValueError(f"{text} is not a finite number")
+        return number
+
+    def refuse(text: str) -> float:
+        raise ValueError(f"{text} is not a finite number")
+
+    try:
+        value = json.loads(
+            content.decode("utf-8"), object_pairs_hook=once, parse_float=finite, parse_constant=refuse
+        )
+    except (ValueError, RecursionError) as problem:
+        raise _damaged(path, f"{RUN}: {problem}") from None
+    if not isinstance(value, dict):
+        raise _damaged(path, f"{RUN} is not one JSON object")
+    return cast(dict[str, Any], value)
+
+
+def _tensors(path: Path, content: bytes) -> dict[str, NumPy]:
+    from safetensors.numpy import load
+
+    try:
+        weights = load(content)
+    except Exception as problem:  # the parser raises types of its own
+        raise _damaged(path, f"{WEIGHTS}: {problem}") from None
+    return cast(dict[str, NumPy], weights)
+
+
+# From a run to a network.
+
+
+def build(run: Run, path: str | os.PathLike[str] = "the run") -> Any:
+    """Make the network of a run, with its weights. Needs JAX.
+
+    Raises:
+        FileError: if the configuration makes no network, or the weights do not fit it.
+    """
+    path = Path(path)
+    _require_bounded(path, run)
+    from pellucid.models import Sequential
+
+    try:
+        model = Sequential.from_config(run.model)
+        variables = {variable.path: variable for variable in model.weights}
+    except Exception as problem:  # whatever a layer says about arguments that it cannot use
+        raise _damaged(path, f"no network can be made of it: {str(problem).splitlines()[0]}") from None
+    if len(variables) != len(model.weights) or list(variables) != list(run.weights):
+        raise _damaged(
+            path, f"weights {', '.join(run.weights) or 'none'}", f"the network's: {', '.join(variables) or 'none'}"
+        )
+    for name, variable in variables.items():
+        array = run.weights[name]
+        if tuple(array.shape) != variable.shape or str(array.dtype) != str(np.dtype(variable.dtype)):
+            raise _damaged(
+                path, f"weight {name}: {array.shape} {array.dtype}", f"{variable.shape} {variable.dtype}"
+            )
+    for name, variable in variables.items():
+        variable.assign(run.weights[name])
+    return model
+
+
+def _require_bounded(path: Path, run: Run) -> None:
+    """Raise FileError if building the layers would need more numbers than the file holds.
+
+    A few bytes can ask for a layer of a billion units. What layers may ask for is bounded by the
+    weights, which are here already.
+    """
+    held = sum(int(array.size) for array in run.weights.values())
+
+    def bounded(sizes: Any, what: str) -> int:
+        """The product of the sizes of a shape, the unknown ones left out."""
+        product = 1
+        for size in cast(list[Any], sizes) if isinstance(sizes, list) else [sizes]:
+            product *= size if isinstance(size, int) and size > 0 else 1
+        if product > held:
+            raise _damaged(path, f"a layer with {what} of {product:,}, and {held:,} numbers in all the weights")
+        return product
+
+    def walk(layers: Any, width: int, depth: int = 0) -> int:
+        """Go through layers in their order; `width` is how many numbers the next one is given."""
+        if depth > DEEPEST:
+            raise _damaged(path, "layers within layers within layers")
+        for layer in cast(list[Any], layers) if isinstance(layers, list) else []:
+            config = cast(Any, layer).get("config") if isinstance(layer, dict) else None
+            if not isinstance(config, dict):
+                raise _damaged(path, "a layer without a configuration")
+            entries = cast(dict[str, Any], config)
+            for name in ("shape", "batch_shape", "build_input_shape", "input_shape", "target_shape"):
+                if entries.get(name) is not None:
+                    width = bounded(entries[name], name)
+            if isinstance(entries.get("units"), int):
+                bounded([width, entries["units"]], "a kernel")
+                width = bounded(entries["units"], "units")
+            width = walk(entries.get("layers"), width, depth + 1)
+        return width
+
+    bounded(run.model.get("build_input_shape"), "an input")
+    walk(run.model.get("layers"), 1)

@@ -1,0 +1,285 @@
+"""A network that answers for the rows of a table: trained, or read from its file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid import saving
+from pellucid.errors import ArgumentError, FileError, message
+from pellucid.tables.reading import NumPy, Table, format_of
+from pellucid.tables.report import Report, answered
+from pellucid.tables.schema import Label, Schema, Target
+
+#: Rows are always answered by a program for this many at a time, so that a row's answer does not
+#: depend on which rows it comes with.
+ANSWERED_AT_ONCE = 1_024
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network says about rows.
+
+    Args:
+        answer: for each row one of the labels, or a number.
+        probability: of yes/no the probability of the positive label; of classes that of the answer;
+            None for numbers.
+        probabilities: of classes that of each label, shape (rows, labels); else None.
+    """
+
+    answer: NumPy
+    probability: NumPy | None = None
+    probabilities: NumPy | None = None
+
+    def __len__(self) -> int:
+        return len(self.answer)
+
+
+class TableNetwork:
+    """A network, and all that is needed to give it the rows of a table and to read its outputs.
+
+    Made by `tables.fit` and `tables.load`.
+
+    Attributes:
+        schema: what each column is.
+        report: how well it answered rows that it had never seen.
+        history: loss and metrics of each epoch of the training, by name.
+        training: facts about the training: rows, epochs, seed, how it ended.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        report: Report,
+        history: Mapping[str, Any],
+        training: Mapping[str, Any],
+        *,
+        model: Any = None,
+        run: saving.Run | None = None,
+        path: str = "",
+    ) -> None:
+        self.schema, self.report = schema, report
+        self.history, self.training = dict(history), dict(training)
+        self._model, self._run, self._path = model, run, path
+
+    @property
+    def model(self) -> Any:
+        """The network itself, a `pellucid.Sequential`."""
+        if self._model is None:
+            assert self._run is not None
+            model = saving.build(self._run, self._path)
+            outputs = len(self.schema.target.labels) if self.schema.target.kind == "classes" else 1
+            shapes = (model.input_shape, model.output_shape)
+            if shapes != ((None, len(self.schema.features)), (None, outputs)):
+                raise FileError(
+                    message(
+                        f"{self._path}: the network does not fit the columns.",
+                        came=f"a network from {shapes[0]} to {shapes[1]}",
+                        expected=f"from (None, {len(self.schema.features)}) to (None, {outputs})",
+                    )
+                )
+            self._model = model
+        return self._model
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the training was stopped by Ctrl-C."""
+        return self.training.get("ended") == "interrupted"
+
+    def predict(self, table: Any, threshold: float = 0.5) -> Answers:
+        """Answer for each row of a table.
+
+        Args:
+            table: the name of a file, a data frame, or a dict from names to columns. It needs the
+                columns that the network was trained on; others do not matter.
+            threshold: from which probability on the answer is the positive label (yes/no only).
+
+        Raises:
+            FileError: if there is no such file, or it is no table.
+            DataError: if columns are not there, or values are missing or no numbers.
+            ArgumentError: if the threshold cannot be used.
+        """
+        require_threshold(self.schema.target, threshold)
+        with open_table(table) as opened:
+            return joined(list(self.blocks(opened, threshold)))
+
+    def blocks(self, table: Table, threshold: float = 0.5) -> Iterator[Answers]:
+        """Answer for the rows of a table that is open, a block at a time."""
+        require_threshold(self.schema.target, threshold)
+        table.require(self.schema.features)
+        for numbers in table.blocks(self.schema.features):
+            yield read_outputs(self.schema.target, outputs(self.model, numbers), threshold)
+
+    def answer_file(
+        self, table: str | os.PathLike[str], out: str | os.PathLike[str], threshold: float = 0.5, kind: str = ""
+    ) -> int:
+        """Write a table again, each row with its answer; gives how many rows there were.
+
+        The columns are called `answer` and `probability`, with a number behind them if the table has
+        such columns.
+
+        Args:
+            table: the table, in a file.
+            out: where to write it.
+            threshold: as for `predict`.
+            kind: "csv", "tsv", "parquet" or "json" (lines); else known from the ending of `out`.
+
+        Raises:
+            As `predict`, and FileError if it cannot be written there.
+        """
+        kind = kind or format_of(out)
+        require_threshold(self.schema.target, threshold)
+        saving.require_writable(out, "the answers")
+        if os.path.exists(table) and os.path.exists(out) and os.path.samefile(table, out):
+            raise ArgumentError(
+                message("the answers would be written over the table.", came=str(out), mend="choose another name.")
+            )
+        with Table.open(table) as opened:
+            target = self.schema.target
+            names = {"answer": opened.free_name("answer"), "probability": opened.free_name("probability")}
+            types = {names["answer"]: sql_type(target)}
+            if target.kind != "number":
+                types[names["probability"]] = "FLOAT"
+            opened.begin_answers(types)
+            for answers in self.blocks(opened, threshold):
+                columns = {names["answer"]: answers.answer}
+                if answers.probability is not None:
+                    columns[names["probability"]] = answers.probability
+                opened.add_answers(columns)
+            with saving.written_whole(out) as beside:
+                opened.write_answered(beside, kind)
+            return opened.rows
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network, its schema and its report into one `.pellucid` file.
+
+        Raises:
+            FileError: if it cannot be written there, or what is there is another kind of file.
+        """
+        require_replaceable(path)
+        if self._run is None:
+            model = self.model
+            target = self.schema.target
+            self._run = saving.Run(
+                "table",
+                model.get_config(),
+                {variable.path: variable.numpy() for variable in model.weights},
+                self.schema.to_json(),
+                self.report.to_json(),
+                self.history,
+                {"mean": target.mean, "spread": target.spread},
+                self.training,
+            )
+        saving.write(path, self._run)
+
+    def __repr__(self) -> str:
+        target = self.schema.target
+        return f'<TableNetwork: "{target.name}" ({target.kind}) from {len(self.schema.features)} columns>'
+
+
+def load(path: str | os.PathLike[str]) -> TableNetwork:
+    """Read a network from the file that `save` wrote. JAX is imported when it is asked something.
+
+    Raises:
+        FileError: if there is no such file, or it is damaged or of another kind.
+    """
+    run = saving.read(path, "table")
+    schema, report = Schema.from_json(run.schema), Report.from_json(run.report)
+    if report.kind != schema.target.kind:
+        raise FileError(message("the report is about another kind of target.", came=report.kind))
+    return TableNetwork(schema, report, run.history, run.training, run=run, path=str(path))
+
+
+def require_replaceable(path: str | os.PathLike[str]) -> None:
+    """Raise FileError if nothing can be written there, or a file there is no run file."""
+    saving.require_writable(path)
+    if os.path.isfile(path) and os.path.getsize(path):
+        with open(path, "rb") as file:
+            start = file.read(4)
+        if start != b"PK\x03\x04":
+            raise FileError(
+                message(
+                    "there is a file of that name, and it is not a trained network.",
+                    came=str(path),
+                    expected=f"a new name, or a {saving.ENDING} file to write over",
+                )
+            )
+
+
+def open_table(table: Any) -> Table:
+    """Open a file, a data frame or columns."""
+    return Table.open(table) if isinstance(table, str | os.PathLike) else Table.of(table)
+
+
+def require_threshold(target: Target, threshold: float) -> None:
+    """Raise ArgumentError if a threshold means nothing."""
+    if not 0.0 <= threshold <= 1.0:
+        raise ArgumentError(message("threshold is no probability.", came=threshold, expected="0 to 1"))
+    if threshold != 0.5 and target.kind != "yes/no":
+        raise ArgumentError(
+            message(
+                "threshold is for answers of yes or no.",
+                came=f'{threshold}, and "{target.name}" is '
+                + ("a number" if target.kind == "number" else f"one of {len(target.labels)} classes"),
+                mend="leave it out.",
+            )
+        )
+
+
+def outputs(model: Any, numbers: NumPy) -> NumPy:
+    """What the network gives for rows of numbers."""
+    return np.asarray(model.predict(numbers, batch_size=ANSWERED_AT_ONCE, verbose=0))
+
+
+def read_outputs(target: Target, given: NumPy, threshold: float = 0.5) -> Answers:
+    """Outputs of the network as answers in the words of the table."""
+    if target.kind == "number":
+        return Answers(in_units(target, given[:, 0]))
+    labels = label_array(target.labels)
+    if target.kind == "yes/no":
+        probability = given[:, 0]
+        return Answers(labels[answered("yes/no", probability, threshold)], probability)
+    best = answered("classes", given)
+    return Answers(labels[best], np.take_along_axis(given, best[:, None], axis=1)[:, 0], given)
+
+
+def in_units(target: Target, standardised: NumPy) -> NumPy:
+    """Numbers in the units of the table, with no more digits than a 32-bit network knows."""
+    numbers = standardised.astype(np.float64) * target.spread + target.mean
+    digits = 6 - int(np.floor(np.log10(target.spread)))
+    return np.round(numbers, digits) if abs(digits) < 300 else numbers
+
+
+def label_array(labels: tuple[Label, ...]) -> NumPy:
+    """The labels as an array of their own type."""
+    if isinstance(labels[0], str):
+        array = np.empty(len(labels), object)
+        array[:] = labels
+        return array
+    return np.array(labels)
+
+
+def sql_type(target: Target) -> str:
+    """The DuckDB type of the answers."""
+    if target.kind == "number":
+        return "DOUBLE"
+    kinds = {str: "VARCHAR", bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE"}
+    return kinds[type(target.labels[0])]
+
+
+def joined(parts: list[Answers]) -> Answers:
+    """The answers of several blocks as one."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def together(name: str) -> Any:
+        arrays = [getattr(part, name) for part in parts]
+        return None if arrays[0] is None else np.concatenate(arrays)
+
+    return Answers(together("answer"), together("probability"), together("probabilities"))
+
+

@@ -1,0 +1,499 @@
+"""A table, from a file or from columns, read and written through DuckDB.
+
+CSV, TSV, Parquet and JSON lines (also packed with gzip) become one DuckDB table, which lies on
+disk where it is larger than memory. Text files are read as text: what a column is, is decided by
+all of its values (see columns.py), and what is written out again is what was there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, cast
+
+import duckdb
+import numpy as np
+
+from pellucid.errors import ArgumentError, DataError, FileError, message
+from pellucid.tables.schema import MISSING, Feature
+
+NumPy = np.ndarray[Any, Any]
+#: How many rows are read, answered and written at a time.
+BLOCK = 65_536
+#: How many columns, or rows of a column, a message names.
+NAMED = 5
+
+_FORMATS = {
+    ".csv": "csv",
+    ".txt": "csv",
+    ".data": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".json": "json",
+}
+_READERS = {
+    "csv": "read_csv(?, all_varchar = true, header = true)",
+    "tsv": "read_csv(?, all_varchar = true, header = true, delim = '\t')",
+    "parquet": "read_parquet(?)",
+    "json": "read_json(?, sample_size = -1)",
+}
+_WRITERS = {
+    "csv": "FORMAT csv, HEADER",
+    "tsv": "FORMAT csv, HEADER, DELIMITER '\t'",
+    "parquet": "FORMAT parquet",
+    "json": "FORMAT json",
+}
+_NUMBERS = (
+    ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE"]
+)
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def listed(names: Sequence[Any], most: int = NAMED) -> str:
+    """The first few of some names, and how many more there are."""
+    return ", ".join(str(name) for name in names[:most]) + (
+        f" and {len(names) - most} more" if len(names) > most else ""
+    )
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """The format that the ending of a file's name says.
+
+    Raises:
+        FileError: if it says none that is known.
+
+    >>> format_of("tumours.csv"), format_of("tumours.parquet"), format_of("tumours.csv.gz")
+    ('csv', 'parquet', 'csv')
+    """
+    endings = [ending.lower() for ending in Path(path).suffixes]
+    if endings and endings[-1] == ".gz":
+        endings.pop()
+    if endings and endings[-1] in _FORMATS:
+        return _FORMATS[endings[-1]]
+    raise FileError(
+        message(
+            "the ending of this file's name does not say what kind of table it is.",
+            came=str(path),
+            expected=".csv, .tsv, .parquet, .jsonl or .json",
+            mend="save the table as one of these; a spreadsheet can save itself as CSV.",
+        )
+    )
+
+
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Raise FileError if there is no such file; it names a file nearby whose name is similar."""
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(message("this is a folder, not a table.", came=str(path), expected="one file"))
+    if path.exists():
+        return
+    near: list[str] = []
+    if path.parent.is_dir():
+        with contextlib.suppress(OSError):
+            near = difflib.get_close_matches(path.name, sorted(os.listdir(path.parent)), n=1, cutoff=0.6)
+    raise FileError(
+        message(
+            "there is no such file.",
+            came=str(path),
+            expected="the name of a table",
+            mend=f"did you mean {path.parent / near[0]}?" if near else "look at the folder and the spelling.",
+        )
+    )
+
+
+class Table:
+    """A table whose columns can be asked for as numbers, block by block.
+
+    Make one with `Table.open(path)` or `Table.of(columns)`, and close it (it is a context manager).
+
+    Attributes:
+        name: what messages call it.
+        columns: the DuckDB type of each column, by its name, in the table's order.
+        rows: how many rows there are.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._folder = tempfile.mkdtemp(prefix="pellucid-")
+        # DuckDB puts what does not fit into memory into the folder. It may not fetch anything.
+        self._connection: Any = duckdb.connect(
+            config={"temp_directory": self._folder, "autoinstall_known_extensions": "false"}
+        )
+        self._connection.execute("SET enable_progress_bar = false")
+        self.columns: dict[str, str] = {}
+        self.rows = 0
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a file.
+
+        Raises:
+            FileError: if there is no such file, or it cannot be read as a table.
+            DataError: if it has no rows.
+        """
+        require_file(path)
+        kind = format_of(path)
+        table = cls(str(path))
+        try:
+            # A name with * or ? would be taken for a pattern of names: each stands for itself here.
+            literal = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
+            try:
+                table._connection.execute(f"CREATE TEMP TABLE given AS SELECT * FROM {_READERS[kind]}", [literal])
+            except duckdb.Error as problem:
+                raise _unreadable(path, kind, str(problem)) from None
+            table._look()
+            if kind in ("csv", "tsv"):
+                _require_columns(path, list(table.columns))
+        except BaseException:
+            table.close()
+            raise
+        return table
+
+    @classmethod
+    def of(cls, columns: Any) -> Self:
+        """Take a data frame, or a dict from names to columns; a single value is a column of one row.
+
+        Raises:
+            DataError: if the columns differ in length or cannot be read.
+        """
+        table = cls("the columns")
+        try:
+            arrays = _as_columns(columns)
+            lengths = {len(array) for array in arrays.values()}
+            if len(lengths) > 1:
+                raise DataError(
+                    message(
+                        "the columns have different lengths.",
+                        came=listed([f"{name}: {len(array)}" for name, array in arrays.items()]),
+                        expected="one value in each column for each row",
+                    )
+                )
+            if not arrays:
+                raise DataError(message("there are no columns.", came=type(columns).__name__))
+            try:
+                table._connection.register("from_python", arrays)
+                table._connection.execute("CREATE TEMP TABLE given AS SELECT * FROM from_python")
+            except duckdb.Error as problem:
+                raise DataError(
+                    message("these columns cannot be read.", came=str(problem).splitlines()[0])
+                ) from None
+            table._look()
+        except BaseException:
+            table.close()
+            raise
+        return table
+
+    def _look(self) -> None:
+        described = self._connection.execute("DESCRIBE given").fetchall()
+        self.columns = {str(row[0]): str(row[1]) for row in described}
+        self.rows = int(self._connection.execute("SELECT count(*) FROM given").fetchone()[0])
+        if self.rows == 0:
+            raise DataError(
+                message(
+                    "this table has no rows.",
+                    came=self.name if not self.columns else f"{self.name}, with {len(self.columns)} columns",
+                    expected="the names of the columns in the first line, then a line for each row",
+                )
+            )
+
+    def close(self) -> None:
+        """Let go of the table, and of what lies on disk for it."""
+        self._connection.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+    # Values as SQL.
+
+    def is_text(self, name: str) -> bool:
+        """Whether the values of a column came as text."""
+        return self.columns[name] == "VARCHAR" or self.columns[name].startswith("ENUM")
+
+    def is_number(self, name: str) -> bool:
+        """Whether the values of a column came as numbers."""
+        return self.columns[name] in _NUMBERS or self.columns[name].startswith("DECIMAL")
+
+    def _known(self, name: str) -> str:
+        """A column whose missing values are NULL, whichever way they were written."""
+        column = quoted(name)
+        if self.is_text(name):
+            words = ", ".join(f"'{word}'" for word in MISSING)
+            column = f"trim({column}::VARCHAR)"
+            return f"(CASE WHEN lower({column}) IN ({words}) THEN NULL ELSE {column} END)"
+        if self.columns[name] in ("FLOAT", "DOUBLE"):
+            return f"(CASE WHEN isnan({column}) THEN NULL ELSE {column} END)"
+        return column
+
+    def _treated(self, feature: Feature) -> str:
+        """A column as numbers, and NULL where it holds none."""
+        known = self._known(feature.name)
+        if feature.treatment == "yes/no":
+            written = f"lower({known}::VARCHAR)"
+            cases = " ".join(f"WHEN '{_escaped(word)}' THEN {number!r}" for word, number in feature.values)
+            return f"(CASE {written} {cases} ELSE NULL END)::DOUBLE"
+        return f"TRY_CAST({known} AS DOUBLE)"
+
+    # Reading.
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows that a question to DuckDB gives; the table's name is `given`."""
+        return cast(list[tuple[Any, ...]], self._connection.execute(sql, list(values)).fetchall())
+
+    def facts(self, name: str) -> dict[str, int]:
+        """How many values of a column are there, how many are numbers, and how many are dates."""
+        known = self._known(name)
+        kind = self.columns[name]
+        numbers = f"count(TRY_CAST({known} AS DOUBLE))" if self.is_text(name) or self.is_number(name) else "0"
+        dates = f"count(TRY_CAST({known} AS TIMESTAMP))" if self.is_text(name) else "0"
+        row = self.query(f"SELECT count({known}), {numbers}, {dates} FROM given")[0]
+        there, counted, dated = (int(value) for value in row)
+        if kind in ("DATE", "TIME") or kind.startswith("TIMESTAMP"):
+            dated = there
+        return {"there": there, "numbers": counted, "dates": dated}
+
+    def different(self, name: str, most: int) -> list[tuple[Any, int]]:
+        """The different values of a column that are there, at most `most + 1`, each with its count."""
+        known = self._known(name)
+        return cast(
+            list[tuple[Any, int]],
+            self.query(
+                f"SELECT {known} AS value, count(*) FROM given WHERE {known} IS NOT NULL "
+                f"GROUP BY value ORDER BY min(rowid) LIMIT {most + 1}"
+            ),
+        )
+
+    def example(self, name: str, numbers: bool = True) -> tuple[Any, int]:
+        """The first value that is there (and is no number), and its row, counted from 1."""
+        known = self._known(name)
+        wrong = f" AND TRY_CAST({known} AS DOUBLE) IS NULL" if numbers and self.is_text(name) else ""
+        rows = self.query(
+            f"SELECT {known}, rowid + 1 FROM given WHERE {known} IS NOT NULL{wrong} ORDER BY rowid LIMIT 1"
+        )
+        return rows[0] if rows else (None, 0)
+
+    def values(self, name: str) -> NumPy:
+        """All values of a column as Python's objects; None where one is missing."""
+        rows = self.query(f"SELECT {self._known(name)} FROM given ORDER BY rowid")
+        values = np.empty(len(rows), object)
+        values[:] = [row[0] for row in rows]
+        return values
+
+    def raw_numbers(self, names: Sequence[str]) -> dict[str, NumPy]:
+        """Columns as 64-bit numbers; NaN where there is none."""
+        fields = ", ".join(
+            f"TRY_CAST({self._known(name)} AS DOUBLE) AS c{number}" for number, name in enumerate(names)
+        )
+        found = self._connection.execute(f"SELECT {fields} FROM given ORDER BY rowid").fetchnumpy()
+        return {name: _filled(found[f"c{number}"]) for number, name in enumerate(names)}
+
+    def numbers(
+        self,
+        features: Sequence[Feature],
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        needed: NumPy | None = None,
+        wide: bool = False,
+    ) -> NumPy:
+        """The rows from start to stop as the network takes them: a column for each feature.
+
+        Args:
+            features: the columns, and how they become numbers.
+            start, stop: which rows, counted from 0.
+            needed: for each row whether it will be used; others may lack values, which are NaN then.
+            wide: whether to give 64-bit numbers instead of 32-bit ones.
+
+        Raises:
+            DataError: if the table lacks columns, or values are missing, infinite, or no numbers; it
+                names the columns and the rows, which count from 1.
+        """
+        self.require(features)
+        stop = self.rows if stop is None else min(stop, self.rows)
+        fields = ", ".join(f"{self._treated(each)} AS c{number}" for number, each in enumerate(features))
+        found = self._connection.execute(
+            f"SELECT {fields} FROM given WHERE rowid >= ? AND rowid < ? ORDER BY rowid", [start, stop]
+        ).fetchnumpy()
+        numbers = np.empty((stop - start, len(features)), np.float64 if wide else np.float32)
+        with np.errstate(over="ignore"):
+            for place, feature in enumerate(features):
+                numbers[:, place] = _filled(found[f"c{place}"]) * feature.scale
+        wrong = ~np.isfinite(numbers)
+        if needed is not None:
+            wrong &= needed[:, None]
+        if wrong.any():
+            raise self._not_numbers(features, wrong, start)
+        return numbers
+
+    def blocks(self, features: Sequence[Feature], size: int = BLOCK) -> Iterator[NumPy]:
+        """All rows as `numbers`, a block at a time."""
+        for start in range(0, self.rows, size):
+            yield self.numbers(features, start, start + size)
+
+    def require(self, features: Sequence[Feature]) -> None:
+        """Raise DataError, with all their names, if columns are not there."""
+        missing = [each.name for each in features if each.name not in self.columns]
+        if missing:
+            many = len(missing) != 1
+            raise DataError(
+                message(
+                    f"{self.name} lacks {len(missing)} column{'s' if many else ''} "
+                    f"that the network was trained on.",
+                    came=f"the columns {listed(list(self.columns), 12)}",
+                    expected=f"also {', '.join(missing)}",
+                    mend="give the table these columns, under these names.",
+                )
+            )
+
+    def _not_numbers(self, features: Sequence[Feature], wrong: NumPy, start: int) -> DataError:
+        """Say which values are no numbers, by column and row."""
+        places = np.flatnonzero(wrong.any(axis=0))
+        said: list[str] = []
+        for place in places[:NAMED].tolist():
+            feature = features[place]
+            at = np.flatnonzero(wrong[:, place])
+            first = start + int(at[0])
+            value = self.query(f"SELECT {self._known(feature.name)} FROM given WHERE rowid = ?", first)[0][0]
+            rows = listed((at + start + 1).tolist())
+            word = "rows" if len(at) > 1 else "row"
+            if value is None:
+                said.append(f'"{feature.name}" is missing in {word} {rows}')
+            else:
+                said.append(f'"{feature.name}" is {value!r} in row {first + 1}' + (
+                    f" (and no number in {len(at) - 1} more)" if len(at) > 1 else ""
+                ))
+        if len(places) > NAMED:
+            said.append(f"and {len(places) - NAMED} more columns")
+        words = any(features[place].treatment == "yes/no" for place in places.tolist())
+        return DataError(
+            message(
+                f"{self.name} has values that are missing or no finite numbers.",
+                came="; ".join(said) + " (rows count from 1, without the header)",
+                expected="a number" + (", or yes or no," if words else "") + " in every row of these columns",
+                mend="fill them in (for example with the column's median), leave those rows out, "
+                "or train without these columns.",
+            )
+        )
+
+    # Writing.
+
+    def begin_answers(self, columns: Mapping[str, str]) -> None:
+        """Make room for columns of answers, with their DuckDB types."""
+        fields = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE answers ({fields})")
+
+    def add_answers(self, columns: Mapping[str, NumPy]) -> None:
+        """Add the answers of the next rows."""
+        self._connection.register("block", dict(columns))
+        self._connection.execute("INSERT INTO answers SELECT * FROM block")
+        self._connection.unregister("block")
+
+    def free_name(self, name: str) -> str:
+        """The name, or with a number behind it if the table has such a column.
+
+        >>> with Table.of({"answer": [1]}) as table:
+        ...     table.free_name("answer"), table.free_name("probability")
+        ('answer_2', 'probability')
+        """
+        taken = {column.lower() for column in self.columns}
+        free, number = name, 1
+        while free.lower() in taken:
+            number += 1
+            free = f"{name}_{number}"
+        return free
+
+    def write_answered(self, path: str | os.PathLike[str], kind: str) -> None:
+        """Write the table, each row with its answer, in the order of the rows."""
+        self._connection.execute(
+            "COPY (SELECT given.*, answers.* FROM given POSITIONAL JOIN answers) "
+            f"TO '{_escaped(str(path))}' ({_WRITERS[kind]})"
+        )
+
+
+def _filled(column: Any) -> NumPy:
+    """DuckDB's column of numbers, with NaN where it says that there is none."""
+    if isinstance(column, np.ma.MaskedArray):
+        return np.asarray(cast(Any, column).astype(np.float64).filled(np.nan))
+    return np.asarray(column, np.float64)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _as_columns(columns: Any) -> dict[str, NumPy]:
+    if not isinstance(columns, Mapping):
+        import narwhals as nw
+
+        try:
+            frame: Any = nw.from_native(columns)
+        except TypeError:
+            raise ArgumentError(
+                message(
+                    "this is not a table.",
+                    came=type(columns).__name__,
+                    expected="the name of a file, a data frame, or a dict from names to columns",
+                )
+            ) from None
+        if isinstance(frame, nw.LazyFrame):
+            frame = frame.collect()
+        columns = {name: frame[name].to_numpy() for name in frame.columns}
+    given = cast(Mapping[Any, Any], columns)
+    return {str(name): _as_column(str(name), value) for name, value in given.items()}
+
+
+def _as_column(name: str, value: Any) -> NumPy:
+    array = np.atleast_1d(np.asarray(value))
+    if array.ndim != 1:
+        raise DataError(
+            message(f'column "{name}" is not one value a row.', came=f"an array of shape {array.shape}")
+        )
+    if array.dtype.kind in "US":
+        return array.astype(object)
+    if array.dtype.kind == "M":
+        return array.astype("datetime64[us]")
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    return array
+
+
+def _require_columns(path: str | os.PathLike[str], names: list[str]) -> None:
+    """One column whose name has commas in it is a table whose rows are not all of one length."""
+    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
+        raise FileError(
+            message(
+                "the rows of this table do not all have as many values as it has columns.",
+                came=f"{path}, which begins with {names[0][:60]!r}",
+                expected="in each line one value for each column",
+                mend="look for lines with too many or too few separators; put text that has one in quotes.",
+            )
+        )
+
+
+def _unreadable(path: str | os.PathLike[str], kind: str, problem: str) -> FileError:
+    lines = [line.strip() for line in problem.splitlines() if line.strip()]
+    first = next((line for line in lines if "nicode" in line or "utf-8" in line), lines[0] if lines else "")
+    mend = (
+        "save it as UTF-8."
+        if "utf-8" in problem.lower()
+        else "look whether the file is complete, and of the kind that its name says."
+    )
+    names = {"csv": "CSV", "tsv": "TSV", "parquet": "Parquet", "json": "JSON"}
+    return FileError(
+        message(f"this file cannot be read as {names[kind]}.", came=f"{path}: {first[:200]}", mend=mend)
+    )

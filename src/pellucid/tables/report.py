@@ -1,0 +1,251 @@
+"""How well a network answers rows that it has never seen, beside two baselines, as plain data.
+
+The baselines are what anybody can do without a network: always give the commonest answer (for
+numbers, the mean), and a linear model. The numbers are computed here, exactly, from the answers;
+reading and showing them again needs neither JAX nor the network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from pellucid.errors import FileError, message
+from pellucid.tables.schema import KINDS, Kind, Label
+
+NumPy = np.ndarray[Any, Any]
+Measures = dict[str, float | None]
+
+#: Of which measures less is better.
+LESS_IS_BETTER = frozenset({"log loss", "mean absolute error", "root mean squared error"})
+#: The measure that a kind is judged by first.
+FIRST_MEASURE: dict[Kind, str] = {
+    "yes/no": "AUC",
+    "classes": "accuracy",
+    "number": "root mean squared error",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Measures of a network, of a linear model and of always the same answer, on the same test rows.
+
+    Args:
+        kind: the kind of the target.
+        rows: how many rows were trained on, validated on and tested on.
+        labels: the possible answers; of yes/no, the second is the positive one.
+        always: what is always answered.
+        network, linear, constant: each measure by its name; None where it is not defined.
+        confusion: how many test rows with the label of each line were answered with that of each
+            column; empty for numbers.
+    """
+
+    kind: Kind
+    rows: Mapping[str, int]
+    labels: tuple[Label, ...]
+    always: Label
+    network: Mapping[str, float | None]
+    linear: Mapping[str, float | None]
+    constant: Mapping[str, float | None]
+    confusion: tuple[tuple[int, ...], ...] = ()
+
+    def table(self) -> list[tuple[str, float | None, float | None, float | None]]:
+        """A line for each measure: its name, the network's, the linear model's, the constant's."""
+        return [(name, value, self.linear.get(name), self.constant.get(name))
+                for name, value in self.network.items()]
+
+    def verdict(self) -> str:
+        """One plain sentence that says whether the network was worth it."""
+        name = FIRST_MEASURE[self.kind]
+        network, linear, constant = (each.get(name) for each in (self.network, self.linear, self.constant))
+        if network is None or linear is None or constant is None:
+            return f"The {name} is not defined on these test rows."
+        sign = -1.0 if name in LESS_IS_BETTER else 1.0
+        if sign * network <= sign * constant:
+            return (
+                f"By {name} the network is no better than always answering {shown(self.always)}: "
+                "it has learned nothing that holds for new rows."
+            )
+        # Differences of less than a hundredth of what there was to gain are chance on few rows.
+        gain = 0.01 * abs(linear - constant)
+        if sign * (network - linear) > gain:
+            return f"By {name} the network is better than a linear model."
+        if sign * (linear - network) > gain:
+            return f"By {name} a linear model is better than the network on these rows."
+        return f"By {name} a linear model is as good as the network on these rows."
+
+    def to_json(self) -> dict[str, Any]:
+        """The report in JSON's types."""
+        return {
+            "kind": self.kind,
+            "rows": dict(self.rows),
+            "labels": list(self.labels),
+            "always": self.always,
+            "network": dict(self.network),
+            "linear": dict(self.linear),
+            "constant": dict(self.constant),
+            "confusion": [list(line) for line in self.confusion],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Report:
+        """Make the report again.
+
+        Raises:
+            FileError: if the data is not what `to_json` gives.
+        """
+        try:
+            if data["kind"] not in KINDS:
+                raise ValueError(f"the kind {data['kind']!r} is unknown")
+            confusion = tuple(tuple(int(count) for count in line) for line in data["confusion"])
+            labels = tuple(cast(list[Label], data["labels"]))
+            if confusion and {len(labels)} != {len(confusion), *(len(line) for line in confusion)}:
+                raise ValueError("the confusion does not have a line and a column for each label")
+            return cls(
+                data["kind"],
+                {name: int(data["rows"][name]) for name in ("train", "validation", "test")},
+                labels,
+                data["always"],
+                *(
+                    {str(name): None if value is None else float(value) for name, value in data[who].items()}
+                    for who in ("network", "linear", "constant")
+                ),
+                confusion,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            raise FileError(message("the report cannot be used.", came=repr(problem))) from None
+
+
+def shown(label: Label) -> str:
+    """A label as messages show it.
+
+    >>> shown("benign"), shown(3), shown(12.345678)
+    ('"benign"', '3', '12.35')
+    """
+    if isinstance(label, str):
+        return f'"{label}"'
+    return f"{label:.4g}" if isinstance(label, float) else str(label)
+
+
+def measure(kind: Kind, y: NumPy, answers: NumPy, probabilities: NumPy | None = None) -> Measures:
+    """All measures of some answers.
+
+    Args:
+        kind: the kind of the target.
+        y: the truth: 0 or 1, numbers of classes, or numbers.
+        answers: the same of the answers.
+        probabilities: of yes/no the probability of 1, shape (rows,); of classes that of each, shape
+            (rows, classes).
+    """
+    if kind == "number":
+        return _of_numbers(y, answers)
+    assert probabilities is not None
+    wide = np.asarray(probabilities, np.float64)
+    by_class = np.column_stack([1.0 - wide, wide]) if kind == "yes/no" else wide
+    confusion = count_confusion(y, answers, by_class.shape[1])
+    measures: Measures = {"accuracy": float(np.mean(y == answers))}
+    if kind == "yes/no":
+        measures["AUC"] = area_under_roc(y, wide)
+        measures["precision"], measures["recall"], measures["F1"] = _of_class(confusion, 1)
+    else:
+        # A class that is never answered and never right counts as 0, as scikit-learn has it.
+        each = [_of_class(confusion, number)[2] or 0.0 for number in range(len(confusion))]
+        measures["mean F1"] = float(np.mean(each))
+    right = np.take_along_axis(by_class, y.astype(np.int64)[:, None], axis=1)[:, 0]
+    smallest = float(np.finfo(np.float32).eps)
+    measures["log loss"] = float(np.mean(-np.log(np.clip(right, smallest, 1.0))))
+    return {name: _finite(value) for name, value in measures.items()}
+
+
+def _of_numbers(y: NumPy, answers: NumPy) -> Measures:
+    error = answers - y
+    squares = float(np.sum(np.square(y - y.mean())))
+    return {
+        "R squared": _finite(1.0 - float(np.sum(np.square(error))) / squares) if squares > 0 else None,
+        "root mean squared error": _finite(float(np.sqrt(np.mean(np.square(error))))),
+        "mean absolute error": _finite(float(np.mean(np.abs(error)))),
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
+def count_confusion(y: NumPy, answers: NumPy, classes: int) -> NumPy:
+    """How many rows of each class (line) got which answer (column).
+
+    >>> count_confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    places = y.astype(np.int64) * classes + answers.astype(np.int64)
+    return np.bincount(places, minlength=classes * classes).reshape(classes, classes)
+
+
+def _of_class(confusion: NumPy, number: int) -> tuple[float | None, float | None, float | None]:
+    """Precision, recall and F1 of one class; None where they would be 0 / 0."""
+    right = int(confusion[number, number])
+    answered, there = int(confusion[:, number].sum()), int(confusion[number].sum())
+    precision = right / answered if answered else None
+    recall = right / there if there else None
+    f1 = 2 * right / (answered + there) if answered + there else None
+    return precision, recall, f1
+
+
+def area_under_roc(y: NumPy, scores: NumPy) -> float | None:
+    """The chance that a row with 1 has a higher score than a row with 0; equal scores count half.
+
+    >>> area_under_roc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
+    0.75
+    """
+    ones = int(np.sum(y == 1))
+    zeros = len(y) - ones
+    if not ones or not zeros:
+        return None
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[place]
+    return float((ranks[y == 1].sum() - ones * (ones + 1) / 2.0) / (ones * zeros))
+
+
+def report(
+    kind: Kind,
+    labels: Sequence[Label],
+    rows: Mapping[str, int],
+    y: NumPy,
+    network: NumPy,
+    linear: NumPy,
+    trained_y: NumPy,
+) -> Report:
+    """Measure the network, a linear model and the constant answer on the test rows.
+
+    Args:
+        kind, labels, rows: as in `Report`.
+        y: the truth of the test rows.
+        network, linear: what they give for them: numbers, or probabilities as in `measure`.
+        trained_y: the truth of the rows that are not test rows: what is commonest, or the mean.
+    """
+    if kind == "number":
+        mean = float(np.mean(trained_y))
+        constant = np.full(len(y), mean)
+        measured = [measure(kind, y, each) for each in (network, linear, constant)]
+        return Report(kind, rows, (), mean, *measured)
+    shares = np.bincount(trained_y.astype(np.int64), minlength=len(labels)) / len(trained_y)
+    commonest = int(np.argmax(shares))
+    constant = np.tile(shares, (len(y), 1)) if kind == "classes" else np.full(len(y), shares[1])
+    answers = [answered(kind, network), answered(kind, linear), np.full(len(y), commonest)]
+    measured = [
+        measure(kind, y, answer, probabilities)
+        for answer, probabilities in zip(answers, (network, linear, constant), strict=True)
+    ]
+    confusion = tuple(map(tuple, count_confusion(y, answers[0], len(labels)).tolist()))
+    return Report(kind, rows, tuple(labels), labels[commonest], *measured, confusion)
+
+
+def answered(kind: Kind, probabilities: NumPy, threshold: float = 0.5) -> NumPy:
+    """The number of the label that probabilities answer with."""
+    if kind == "yes/no":
+        return (probabilities >= threshold).astype(np.int64)
+    return np.argmax(probabilities, axis=1)
