@@ -181,27 +181,38 @@ class History(Callback):
     """What `fit` returns: loss and metrics of every epoch.
 
     Attributes:
-        history: a dict from each name to its values, one per epoch.
-        epoch: the numbers of the epochs, from 0.
         params: what `fit` was asked for: verbose, epochs, steps.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.history: dict[str, list[Any]] = {}
-        self.epoch: list[int] = []
+        # Epochs are kept whole, in one append, so that Ctrl-C cannot leave half of one.
+        self._epochs: list[tuple[int, Logs]] = []
+        self._listed = 0
+        self._history: dict[str, list[Any]] = {}
+
+    @property
+    def history(self) -> dict[str, list[Any]]:
+        """Each name with its values, one per epoch."""
+        for _, logs in self._epochs[self._listed :]:
+            for name, value in logs.items():
+                self._history.setdefault(name, []).append(value)
+        self._listed = len(self._epochs)
+        return self._history
+
+    @property
+    def epoch(self) -> list[int]:
+        """The numbers of the epochs, from 0."""
+        return [number for number, _ in self._epochs]
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Begin a new list of epochs."""
-        self.epoch = []
+        """Begin a new list of epochs; values that are there stay."""
+        _ = self.history
+        self._epochs, self._listed = [], 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Keep what the epoch gave."""
-        self.epoch.append(epoch)
-        for name, value in (logs or {}).items():
-            self.history.setdefault(name, []).append(value)
-        if self._model is not None:
-            self._model.history = self
+        self._epochs.append((epoch, dict(logs or {})))
 
     def __repr__(self) -> str:
         if not self.epoch:

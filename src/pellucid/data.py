@@ -87,7 +87,8 @@ def _from_frame(value: Any, what: str) -> NumPy:
                     mend="leave these columns out, or turn them into numbers.",
                 )
             )
-        columns = [np.asarray(frame[name].to_numpy()) for name in frame.columns]
+        # Not frame[name]: pandas allows numbers as names, and those would be rows.
+        columns = [np.asarray(frame.get_column(name).to_numpy()) for name in frame.columns]
         if not columns:
             raise DataError(message(f"{what} has no columns.", came=f"a table of shape {frame.shape}"))
         return np.stack(columns, axis=1)

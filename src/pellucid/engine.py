@@ -218,6 +218,8 @@ class Engine:
 
     def program(self, kind: str, function: Callable[..., Any], static: Any, *args: Any) -> Callable[..., Any]:
         """The compiled program for these arguments."""
+        if uncompiled():
+            return function
         leaves, structure = jax.tree.flatten(args)
         key = (kind, static, structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
         if key not in self.programs:
@@ -279,6 +281,12 @@ class Engine:
         for name, value in jax.tree.unflatten(self._structure, values).items():
             named.update(value if isinstance(value, dict) else {name: value})
         return dict(sorted(named.items()))
+
+
+def uncompiled() -> bool:
+    """Whether everything runs step by step in Python, for print and debuggers: `run_eagerly`."""
+    known: Any = jax.config
+    return bool(known.jax_disable_jit)
 
 
 def compiled(function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
@@ -349,6 +357,8 @@ class Predictor:
         return jax.tree.map(lambda *each: np.concatenate(each), *host)
 
     def _program(self, values: tuple[Values, Values], x: Arrays) -> Callable[..., Any]:
+        if uncompiled():
+            return self._answer
         key = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(x))
         if key not in self.programs:
             self.programs[key] = compiled(self._answer, values, x)

@@ -71,7 +71,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     'did you mean "adam"?'
     """
     names = sorted(set(known))
-    by_lower = {candidate.lower(): candidate for candidate in reversed(names)}
+    by_lower = {candidate.lower(): candidate for candidate in names}
     near = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.55)
     if near:
         return f'did you mean "{by_lower[near[0]]}"?'

@@ -7,10 +7,13 @@ the next steps already run. Where nobody looks at single epochs, one call trains
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -23,7 +26,6 @@ from pellucid.data import Rows, Stream
 from pellucid.engine import Engine, Loop
 from pellucid.errors import DataError, message
 from pellucid.progress import Progress
-from pellucid.step import State
 
 CHUNK_SECONDS = 0.1
 Logs = dict[str, Any]
@@ -105,7 +107,6 @@ class ArrayTraining:
         self.held_out = jax.device_put(held_out) if inside else None
         self.pace = Pace()
         self.started: deque[_Chunk] = deque()
-        self.state: State | None = None
         self.epoch_began = self.read_at = 0.0
 
     def run(self) -> None:
@@ -113,9 +114,7 @@ class ArrayTraining:
         try:
             self._run()
         except KeyboardInterrupt:
-            if self.state is not None:
-                self.engine.parts.write(self.state)
-            self._finish()
+            self._keep_history()
             raise
 
     def _run(self) -> None:
@@ -161,11 +160,14 @@ class ArrayTraining:
             if at % steps == 0:
                 sums = engine.no_sums()
             before = engine.parts.read()._replace(metrics=sums)
-            self.state, logs = engine.run(
-                self.loop, before, self.data, self.held_out, order, validated, at, stop
-            )
-            engine.parts.write(self.state)
-            sums, self.state = self.state.metrics, None
+            with whole():
+                state, logs = engine.run(
+                    self.loop, before, self.data, self.held_out, order, validated, at, stop
+                )
+                engine.parts.write(state)
+                sums = state.metrics
+                if not self.by_batch:
+                    self.started.append(_Chunk(first_epoch, at, stop, logs))
             if self.by_batch:
                 row = np.asarray(logs)[0]
                 plan.callbacks.on_train_batch_end(stop - 1, engine.named(row))
@@ -174,7 +176,7 @@ class ArrayTraining:
                         first_epoch, stop, time.perf_counter() - self.epoch_began, engine.named(row)
                     )
                     return
-            self.started.append(_Chunk(first_epoch, at, stop, logs))
+                self.started.append(_Chunk(first_epoch, at, stop, logs))
             if len(self.started) > 1 or self.by_batch:
                 self._read()
             at = stop
@@ -186,7 +188,7 @@ class ArrayTraining:
 
     def _read(self) -> None:
         """Read the oldest logs, and report the epochs that they end."""
-        chunk = self.started.popleft()
+        chunk = self.started[0]
         rows = np.asarray(chunk.logs)
         now = time.perf_counter()
         steps = self.batches.count
@@ -196,15 +198,52 @@ class ArrayTraining:
         self.read_at = now
         for epoch in ended:
             row, number = rows[epoch], chunk.first_epoch + epoch
-            held_out = None
-            if self.loop.held_out is not None and self.plan.validates(number):
-                held_out = self.engine.named(row[len(row) // 2 :])
-            self.plan.end_epoch(number, steps, each, self.engine.named(row), held_out)
+            found = self._held_out_logs(number, row)
+            self.plan.end_epoch(number, steps, each, self.engine.named(row), found)
             self.epoch_began = now
+        self.started.popleft()
         if (done := chunk.stop % steps) and not self.by_batch:
             epoch = chunk.stop // steps
             running = self.engine.named(rows[epoch])
             self.plan.progress.steps(chunk.first_epoch + epoch, done, steps, now - self.epoch_began, running)
+
+    def _keep_history(self) -> None:
+        """After Ctrl-C: let the history have every epoch that was trained, and nobody else hear of it."""
+        history = self.plan.callbacks.history()
+        if history is None:
+            return
+        steps, known = self.batches.count, max(history.epoch, default=-1)
+        for chunk in self.started:
+            rows = np.asarray(chunk.logs)
+            for epoch in range(chunk.start // steps, chunk.stop // steps):
+                number, row = chunk.first_epoch + epoch, rows[epoch]
+                if number > known:
+                    logs = self.engine.named(row)
+                    for name, value in (self._held_out_logs(number, row) or {}).items():
+                        logs[f"val_{name}"] = value
+                    history.on_epoch_end(number, logs)
+
+    def _held_out_logs(self, epoch: int, row: np.ndarray[Any, Any]) -> Logs | None:
+        """What the compiled validation found after an epoch, if there was one."""
+        if self.loop.held_out is None or not self.plan.validates(epoch):
+            return None
+        return self.engine.named(row[len(row) // 2 :])
+
+
+@contextlib.contextmanager
+def whole() -> Generator[None]:
+    """Let Ctrl-C wait until what is within is done, so that weights are never half written."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[Any] = []
+    before = signal.signal(signal.SIGINT, lambda *seen: heard.append(seen))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        signal.raise_signal(signal.SIGINT)
 
 
 class StreamTraining:
@@ -271,8 +310,9 @@ class StreamTraining:
         loop = Loop(batches, 1)
         order, validated = np.arange(batches.size, dtype=np.int32)[None], np.zeros(1, np.bool_)
         before = engine.parts.read()._replace(metrics=sums)
-        state, logs = engine.run(loop, before, rows, None, order, validated, 0, 1)
-        engine.parts.write(state)
+        with whole():
+            state, logs = engine.run(loop, before, rows, None, order, validated, 0, 1)
+            engine.parts.write(state)
         return state.metrics, logs
 
 

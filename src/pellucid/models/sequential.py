@@ -147,23 +147,25 @@ class Sequential(Model):
         return input_shape
 
     def check_input(self, inputs: Arrays) -> None:
-        """The first layer looks."""
-        first = self._chain[0]
-        if isinstance(first, InputLayer) and isinstance(inputs, jax.Array):
-            expected = first.batch_shape
-            rows = inputs.shape
-            fits = len(rows) == len(expected) and all(
-                want is None or want == came for want, came in zip(expected[1:], rows[1:], strict=True)
-            )
-            if not fits and not (len(self._chain) > 1 and len(rows) > 1 and rows[-1] != expected[-1]):
-                raise ShapeError(
-                    message(
-                        "the rows do not have the shape that Input says.",
-                        came=f"x of shape {rows}",
-                        expected=f"{expected}",
-                        mend="change keras.Input(shape=...), or the rows.",
-                    )
+        """The rows must have the shape that the model was built for."""
+        first = self.layers[0] if self.layers else None
+        if not isinstance(inputs, jax.Array) or not isinstance(self.input_shape, tuple) or first is None:
+            return
+        expected, came = cast(Shape, self.input_shape), inputs.shape
+        if len(came) == len(expected) and type(first).check_input is not Layer.check_input:
+            return  # the first layer looks, and says more
+        fits = len(came) == len(expected) and all(
+            size is None or size == other for size, other in zip(expected[1:], came[1:], strict=True)
+        )
+        if not fits:
+            raise ShapeError(
+                message(
+                    f"{self.describe()} was built for other rows.",
+                    came=f"x of shape {came}",
+                    expected=f"{expected}, where None is any number of rows",
+                    mend="change keras.Input(shape=...), or the rows.",
                 )
+            )
 
     def _build_for_prediction(self) -> None:
         first = self._chain[0] if self._chain else None
