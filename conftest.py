@@ -15,6 +15,7 @@ from pellucid.seeds import set_random_seed
 
 @pytest.fixture(autouse=True)
 def fresh_names_and_seeds():
+    """Start every test and every example alike."""
     forget_names()
     set_random_seed(0)
     yield
