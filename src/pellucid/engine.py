@@ -343,6 +343,9 @@ class Predictor:
             part = rows.part(start, min(start + piece, count))
             size = part.count
             x = part.x if self.mixes else part.padded(piece).x
+            if start == 0 and not self._knows(x) and size < piece:
+                # What does not fit is to be told in the user's own numbers of rows.
+                jax.eval_shape(self._answer, values, part.x)
             outputs.append((self._program(values, x)(values, x), size))
             if len(outputs) > 4:
                 # Keep a few pieces under way, not all of them.
@@ -355,6 +358,9 @@ class Predictor:
         if len(host) == 1:
             return host[0]
         return jax.tree.map(lambda *each: np.concatenate(each), *host)
+
+    def _knows(self, x: Arrays) -> bool:
+        return tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(x)) in self.programs
 
     def _program(self, values: tuple[Values, Values], x: Arrays) -> Callable[..., Any]:
         if uncompiled():

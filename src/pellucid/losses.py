@@ -364,6 +364,23 @@ def _finite_between(y: np.ndarray[Any, Any], low: float, high: float, loss: str,
         )
 
 
+def _paired_targets(self: Any, y_true: np.ndarray[Any, Any], outputs: tuple[int | None, ...]) -> None:
+    row, wanted = y_true.shape[1:] or (1,), tuple(outputs[1:]) or (1,)
+    alike = len(row) == len(wanted) and all(
+        size in (None, own) for own, size in zip(row, wanted, strict=True)
+    )
+    # Keras spreads (rows,) over (rows, steps, 1) and the like; a clash of sizes is a mistake.
+    if not alike and abs(len(row) - len(wanted)) != 1:
+        raise ShapeError(
+            message(
+                f"{self.name}: each output needs its target.",
+                came=f"rows of y of shape {row}, rows of outputs of shape {wanted}",
+                expected="the same shape",
+                mend=f"give the last layer {row[-1]} unit{'s' if row[-1] != 1 else ''}, or look at y.",
+            )
+        )
+
+
 def _class(name: str, function: Callable[..., Any], *aliases: str, **options: Any) -> Any:
     """Make the class of a loss function: its options become the constructor's arguments."""
     names = list(options)
@@ -405,6 +422,7 @@ def _class(name: str, function: Callable[..., Any], *aliases: str, **options: An
             "__init__": init,
             "call": call,
             "get_config": get_config,
+            "check_targets": _paired_targets,
             "rows_independent": True,
             "__module__": __name__,
             "__doc__": function.__doc__,
@@ -445,6 +463,7 @@ SparseCategoricalCrossentropy: Any = _class(
 
 
 def _binary_targets(self: Any, y_true: np.ndarray[Any, Any], outputs: tuple[int | None, ...]) -> None:
+    _paired_targets(self, y_true, outputs)
     _finite_between(y_true, 0, 1, "binary_crossentropy", "code the two classes as 0 and 1.")
 
 

@@ -487,7 +487,7 @@ class Model(Layer):
     def _trace_outputs(self, rows: Rows) -> Any:
         parts = Parts(self, Objective(None), None)
         state = parts.read()
-        specs = jax.tree.map(lambda a: jax.ShapeDtypeStruct((2, *a.shape[1:]), a.dtype), rows.x)
+        specs = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), rows.x)
         return jax.eval_shape(
             lambda x: parts.forward(state.weights, state.others, x, training=False).outputs, specs
         )
