@@ -62,48 +62,58 @@ class Progress:
         self.live = self.verbose == 1 and _is_terminal()
         self.shown = 0.0
         self.drawn = 0
-        self.skipped = False
+        #: The line of the last epoch, if it was not written.
+        self.unwritten = ""
 
     def steps(
         self, epoch: int, done: int, total: int | None, seconds: float, logs: Mapping[str, Any]
     ) -> None:
-        """Draw the bar of an epoch that is under way, if it is time to."""
+        """Draw the bar of an epoch that has been under way for a while, if it is time to."""
         now = time.perf_counter()
-        if not self.live or now - self.shown < REFRESH / 2:
+        if not self.live or seconds < REFRESH or now - self.shown < REFRESH / 2:
             return
         self.shown = now
-        head = f"Epoch {epoch + 1}/{self.epochs} " if self.epochs and self.epochs > 1 else ""
+        text = f"{self._head(epoch)}{done}/{total or '?'}"
         if total:
             filled = min(WIDTH, WIDTH * done // total)
-            bar = f"\x1b[32m{'━' * filled}\x1b[0m\x1b[37m{'━' * (WIDTH - filled)}\x1b[0m"
-            left = f"{duration(seconds / max(done, 1) * (total - done))} left"
-            text = f"{head}{done}/{total} {bar} {left}"
-        else:
-            text = f"{head}{done}/?"
+            left = duration(seconds / max(done, 1) * (total - done))
+            text += f" \x1b[32m{'━' * filled}\x1b[0m\x1b[37m{'━' * (WIDTH - filled)}\x1b[0m {left} left"
         self._write(text + _values(logs), end="")
 
     def epoch(self, epoch: int, steps: int, seconds: float, logs: Mapping[str, Any]) -> None:
-        """Write the line of an epoch that is over."""
+        """Write the line of an epoch that is over.
+
+        Where there are more than a hundred, a terminal shows one line that changes, and a file gets
+        about twenty of them.
+        """
         if not self.verbose:
             return
-        now = time.perf_counter()
-        many = self.epochs is not None and self.epochs > 100
-        last = self.epochs is None or epoch + 1 >= self.epochs
-        if many and not last and epoch > 0 and now - self.shown < REFRESH:
-            self.skipped = True
-            return
-        self.shown = now
-        head = f"Epoch {epoch + 1}/{self.epochs} " if self.epochs and self.epochs > 1 else ""
         bar = f" {'━' * WIDTH}" if self.verbose == 1 else " -"
         pace = f"{duration(seconds)} {duration(seconds / max(steps, 1))}/step"
-        self._write(f"{head}{steps}/{steps}{bar} {pace}{_values(logs)}", end="\n")
+        line = f"{self._head(epoch)}{steps}/{steps}{bar} {pace}{_values(logs)}"
+        now = time.perf_counter()
+        count, number = self.epochs or 1, epoch + 1
+        many, last = count > 100, number >= count
+        if (
+            many
+            and not last
+            and (now - self.shown < REFRESH if self.live else number % -(-count // 20) and epoch)
+        ):
+            self.unwritten = line
+            return
+        self.shown, self.unwritten = now, ""
+        self._write(line, end="" if many and self.live and not last else "\n")
 
     def stopped(self) -> None:
-        """Leave the terminal at the start of a line."""
-        if self.drawn:
-            sys.stdout.write("\n")
-            sys.stdout.flush()
-            self.drawn = 0
+        """Write what is still to be written, and leave the terminal at the start of a line."""
+        if self.unwritten:
+            self._write(self.unwritten, end="\n")
+            self.unwritten = ""
+        elif self.drawn:
+            self._write("", end="\n")
+
+    def _head(self, epoch: int) -> str:
+        return f"Epoch {epoch + 1}/{self.epochs} " if self.epochs and self.epochs > 1 else ""
 
     def _write(self, text: str, end: str) -> None:
         width = shutil.get_terminal_size((100, 24)).columns
