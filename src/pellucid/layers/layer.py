@@ -133,6 +133,15 @@ class Layer(Configurable):
         return outputs
 
     def _convert(self, value: Any) -> Array:
+        if isinstance(value, Layer):
+            raise ArgumentError(
+                message(
+                    f"{self.describe()} was called on a layer; models of that form are not supported yet.",
+                    came=repr(value),
+                    expected="an array",
+                    mend="keras.Sequential([keras.Input(shape=...), ...]), or a Model with a call() of its own.",
+                )
+            )
         array = as_array(value)
         return array.astype(self.dtype) if self.autocast and is_float(array.dtype) else array
 

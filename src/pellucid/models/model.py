@@ -454,6 +454,14 @@ class Model(Layer):
         engine = self._engine
         if engine is None:
             outputs = self._output_spec(rows)
+            if not hasattr(outputs, "shape") or not (rows.y is None or isinstance(rows.y, np.ndarray)):
+                raise ArgumentError(
+                    message(
+                        "models with several outputs cannot be trained yet.",
+                        came=f"outputs {jax.tree.map(lambda each: each.shape, outputs)}",
+                        expected="one array of outputs, and one of targets",
+                    )
+                )
             y_shape = rows.y.shape if isinstance(rows.y, np.ndarray) else (None,)
             self._objective.resolve(cast(Any, y_shape), outputs)
             if not self.optimizer.built:
