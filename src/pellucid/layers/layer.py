@@ -136,10 +136,10 @@ class Layer(Configurable):
         if isinstance(value, Layer):
             raise ArgumentError(
                 message(
-                    f"{self.describe()} was called on a layer; models of that form are not supported yet.",
+                    f"{self.describe()} was called on a layer: such models are not supported yet.",
                     came=repr(value),
                     expected="an array",
-                    mend="keras.Sequential([keras.Input(shape=...), ...]), or a Model with a call() of its own.",
+                    mend="keras.Sequential([keras.Input(shape=...), ...]), or a Model with its own call().",
                 )
             )
         array = as_array(value)
