@@ -34,7 +34,8 @@ b = perimeter.mean() + bias[0] * perimeter.std() - w * radius.mean()
 columns = np.column_stack([radius, np.ones_like(radius)])
 exact_w, exact_b = np.linalg.lstsq(columns, perimeter)[0]
 
-print(f"cost after the first epoch {history.history['loss'][0]:.4f}, after the last {history.history['loss'][-1]:.4f}")
+costs = history.history["loss"]
+print(f"cost of the first epoch {costs[0]:.4f}, of the last {costs[-1]:.4f}")
 print(f"learned:  perimeter = {w:.3f} * radius + {b:.3f}")
 print(f"exact:    perimeter = {exact_w:.3f} * radius + {exact_b:.3f}")
 print(f"a circle: perimeter = {2 * np.pi:.3f} * radius")

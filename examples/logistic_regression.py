@@ -39,6 +39,8 @@ print(f"the line between the kinds: {w1:.3f} * x1 + {w2:.3f} * x2 + {b:.3f} = 0"
 x1, x2 = X[0]
 z = w1 * x1 + w2 * x2 + b
 probability = 1 / (1 + math.exp(-z))
-print(f"row 1: x1 = {x1:.3f}, x2 = {x2:.3f}, so z = {w1:.3f} * {x1:.3f} + {w2:.3f} * {x2:.3f} + {b:.3f} = {z:.3f}")
+print(f"row 1: x1 = {x1:.3f}, x2 = {x2:.3f}")
+print(f"       z = {w1:.3f} * {x1:.3f} + {w2:.3f} * {x2:.3f} + {b:.3f} = {z:.3f}")
 print(f"       sigmoid({z:.3f}) = 1 / (1 + exp({-z:.3f})) = {probability:.4f}")
-print(f"       model.predict says {model.predict(X[:1], verbose=0)[0, 0]:.4f}; the tumour is {rows[0]['diagnosis']}")
+answer = model.predict(X[:1], verbose=0)[0, 0]
+print(f"       model.predict says {answer:.4f}; the tumour is {rows[0]['diagnosis']}")

@@ -14,19 +14,19 @@ shape that its layer says. A file that is damaged or not ours is a FileError. Re
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import json
 import math
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-import pellucid
 from pellucid.errors import ArgumentError, FileError, message
 
 FORMAT = 1
@@ -54,7 +54,7 @@ class Run:
         history: loss and metrics of each epoch.
         scaling: how outputs become answers.
         training: facts about the training: rows, epochs, seed, ...
-        version: the version of Pellucid that wrote it.
+        version: the version of Pellucid that wrote it; left empty, this one writes its own.
     """
 
     kind: str
@@ -65,7 +65,7 @@ class Run:
     history: Mapping[str, Any] = field(default_factory=dict[str, Any])
     scaling: Mapping[str, Any] = field(default_factory=dict[str, Any])
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    version: str = pellucid.__version__
+    version: str = ""
 
 
 # Writing.
@@ -100,7 +100,7 @@ def require_writable(path: str | os.PathLike[str], what: str = "the trained netw
 
 
 @contextlib.contextmanager
-def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+def written_whole(path: str | os.PathLike[str]) -> Generator[Path]:
     """Give the name of a new file beside `path`, which takes its place if all went well.
 
     So nobody ever sees half of a file, and a failure leaves what was there.
@@ -147,7 +147,7 @@ def write(path: str | os.PathLike[str], run: Run) -> None:
 
     described = {
         "format": FORMAT,
-        "pellucid": run.version,
+        "pellucid": run.version or importlib.metadata.version("pellucid"),
         "kind": run.kind,
         **{name: plain(getattr(run, name)) for name in _FIELDS},
         "weights": {name: list(array.shape) for name, array in run.weights.items()},
@@ -194,7 +194,9 @@ def read(path: str | os.PathLike[str], kind: str | None = None) -> Run:
     """
     path = Path(path)
     if path.is_dir():
-        raise FileError(message("this is a folder, not a run file.", came=str(path), expected=f"a {ENDING} file"))
+        raise FileError(
+            message("this is a folder, not a run file.", came=str(path), expected=f"a {ENDING} file")
+        )
     try:
         with open(path, "rb") as file:
             members = _members(path, file)
@@ -218,7 +220,7 @@ def read(path: str | os.PathLike[str], kind: str | None = None) -> Run:
         raise FileError(
             message(
                 "this run file has a format that this version cannot read.",
-                came=f"{path}: format {described.get('format')!r}, written by Pellucid {described.get('pellucid')}",
+                came=f"{path}: format {described.get('format')!r} of Pellucid {described.get('pellucid')}",
                 expected=f"format {FORMAT}",
                 mend="install a newer Pellucid." if newer else "",
             )
@@ -337,7 +339,9 @@ def build(run: Run, path: str | os.PathLike[str] = "the run") -> Any:
         raise _damaged(path, f"no network can be made of it: {str(problem).splitlines()[0]}") from None
     if len(variables) != len(model.weights) or list(variables) != list(run.weights):
         raise _damaged(
-            path, f"weights {', '.join(run.weights) or 'none'}", f"the network's: {', '.join(variables) or 'none'}"
+            path,
+            f"weights {', '.join(run.weights) or 'none'}",
+            f"the network's: {', '.join(variables) or 'none'}",
         )
     for name, variable in variables.items():
         array = run.weights[name]
@@ -364,7 +368,9 @@ def _require_bounded(path: Path, run: Run) -> None:
         for size in cast(list[Any], sizes) if isinstance(sizes, list) else [sizes]:
             product *= size if isinstance(size, int) and size > 0 else 1
         if product > held:
-            raise _damaged(path, f"a layer with {what} of {product:,}, and {held:,} numbers in all the weights")
+            raise _damaged(
+                path, f"a layer with {what} of {product:,}, and {held:,} numbers in all the weights"
+            )
         return product
 
     def walk(layers: Any, width: int, depth: int = 0) -> int:

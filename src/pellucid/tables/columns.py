@@ -22,7 +22,32 @@ MOST_NUMBERED_CLASSES = 20
 MOST_CLASSES = 1000
 #: Words that mean that what is asked for is there, in small letters.
 POSITIVE_WORDS = frozenset(
-    ["yes", "y", "true", "t", "1", "positive", "pos", "malignant", "present", "sick", "ill", "diseased", "abnormal", "bad", "fraud", "spam", "churn", "churned", "default", "defaulted", "died", "dead", "failed", "failure"]
+    [
+        "yes",
+        "y",
+        "true",
+        "t",
+        "1",
+        "positive",
+        "pos",
+        "malignant",
+        "present",
+        "sick",
+        "ill",
+        "diseased",
+        "abnormal",
+        "bad",
+        "fraud",
+        "spam",
+        "churn",
+        "churned",
+        "default",
+        "defaulted",
+        "died",
+        "dead",
+        "failed",
+        "failure",
+    ]
 )
 
 
@@ -161,7 +186,7 @@ def _target(table: Table, name: str, kind: Kind | None) -> tuple[Target, NumPy, 
         what = f"dates, such as {table.example(name)[0]}" if facts["dates"] else f"{table.example(name)[0]!r}"
         raise DataError(
             message(
-                f'the target "{name}" does not hold {"numbers" if kind == "number" else "anything to learn"}.',
+                f'the target "{name}" cannot be learned as it is.',
                 came=f"{what} ({table.columns[name]})",
                 expected="numbers" if kind == "number" else "yes and no, a few classes, or numbers",
             )
@@ -301,7 +326,9 @@ def settle(schema: Schema, numbers: NumPy) -> tuple[Schema, NumPy]:
         if low[place] == high[place]:
             left_out.append(LeftOut(feature.name, f"the same value in all training rows: {low[place]:g}"))
         elif not np.isfinite(spread[place]) or spread[place] < 1e-6 * size[place]:
-            left_out.append(LeftOut(feature.name, "its values differ too little, or too much, for 32-bit numbers"))
+            left_out.append(
+                LeftOut(feature.name, "its values differ too little, or too much, for 32-bit numbers")
+            )
         else:
             extreme = not 1e-4 < spread[place] < 1e8
             scale = 10.0 ** -round(float(np.log10(spread[place]))) if extreme else 1.0

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from pellucid import saving
 from pellucid.errors import ArgumentError, FileError, message
-from pellucid.tables.reading import NumPy, Table, format_of
 from pellucid.tables.report import Report, answered
 from pellucid.tables.schema import Label, Schema, Target
 
+if TYPE_CHECKING:
+    # DuckDB takes a while to import: what only looks at a network does not wait for it.
+    from pellucid.tables.reading import Table
+
+NumPy = np.ndarray[Any, Any]
 #: Rows are always answered by a program for this many at a time, so that a row's answer does not
 #: depend on which rows it comes with.
 ANSWERED_AT_ONCE = 1_024
@@ -71,24 +75,47 @@ class TableNetwork:
         """The network itself, a `pellucid.Sequential`."""
         if self._model is None:
             assert self._run is not None
-            model = saving.build(self._run, self._path)
-            outputs = len(self.schema.target.labels) if self.schema.target.kind == "classes" else 1
-            shapes = (model.input_shape, model.output_shape)
-            if shapes != ((None, len(self.schema.features)), (None, outputs)):
-                raise FileError(
-                    message(
-                        f"{self._path}: the network does not fit the columns.",
-                        came=f"a network from {shapes[0]} to {shapes[1]}",
-                        expected=f"from (None, {len(self.schema.features)}) to (None, {outputs})",
-                    )
-                )
-            self._model = model
+            self._model = saving.build(self._run, self._path)
+            self._require_fitting()
         return self._model
+
+    def _require_fitting(self) -> None:
+        """Raise FileError if the network does not have a number for each feature and each answer."""
+        kind, labels = self.schema.target.kind, self.schema.target.labels
+        expected = ((None, len(self.schema.features)), (None, len(labels) if kind == "classes" else 1))
+        came = (self._model.input_shape, self._model.output_shape)
+        if came != expected:
+            raise FileError(
+                message(
+                    f"{self._path}: the network does not fit the columns.",
+                    came=f"a network from {came[0]} to {came[1]}",
+                    expected=f"from {expected[0]} to {expected[1]}",
+                )
+            )
 
     @property
     def interrupted(self) -> bool:
         """Whether the training was stopped by Ctrl-C."""
         return self.training.get("ended") == "interrupted"
+
+    def layer_configs(self) -> list[dict[str, Any]]:
+        """The configuration of each layer, from the file where there is one, without JAX."""
+        config = self._run.model if self._run is not None else self.model.get_config()
+        layers: Any = config.get("layers")
+        if not isinstance(layers, list) or any(
+            not isinstance(layer, dict)
+            or not isinstance(layer.get("class_name"), str)
+            or not isinstance(layer.get("config"), dict)
+            for layer in cast(list[Any], layers)
+        ):
+            raise FileError(message(f"{self._path}: this describes no network.", came=str(layers)[:100]))
+        return cast(list[dict[str, Any]], layers)
+
+    def weights_count(self) -> int:
+        """How many numbers the weights hold."""
+        if self._run is not None:
+            return sum(int(array.size) for array in self._run.weights.values())
+        return int(self.model.count_params())
 
     def predict(self, table: Any, threshold: float = 0.5) -> Answers:
         """Answer for each row of a table.
@@ -110,12 +137,16 @@ class TableNetwork:
     def blocks(self, table: Table, threshold: float = 0.5) -> Iterator[Answers]:
         """Answer for the rows of a table that is open, a block at a time."""
         require_threshold(self.schema.target, threshold)
-        table.require(self.schema.features)
+        model = self.model
         for numbers in table.blocks(self.schema.features):
-            yield read_outputs(self.schema.target, outputs(self.model, numbers), threshold)
+            yield read_outputs(self.schema.target, outputs(model, numbers), threshold)
 
     def answer_file(
-        self, table: str | os.PathLike[str], out: str | os.PathLike[str], threshold: float = 0.5, kind: str = ""
+        self,
+        table: str | os.PathLike[str],
+        out: str | os.PathLike[str],
+        threshold: float = 0.5,
+        kind: str = "",
     ) -> int:
         """Write a table again, each row with its answer; gives how many rows there were.
 
@@ -131,12 +162,16 @@ class TableNetwork:
         Raises:
             As `predict`, and FileError if it cannot be written there.
         """
+        from pellucid.tables.reading import Table, format_of
+
         kind = kind or format_of(out)
         require_threshold(self.schema.target, threshold)
         saving.require_writable(out, "the answers")
         if os.path.exists(table) and os.path.exists(out) and os.path.samefile(table, out):
             raise ArgumentError(
-                message("the answers would be written over the table.", came=str(out), mend="choose another name.")
+                message(
+                    "the answers would be written over the table.", came=str(out), mend="choose another name."
+                )
             )
         with Table.open(table) as opened:
             target = self.schema.target
@@ -191,6 +226,9 @@ def load(path: str | os.PathLike[str]) -> TableNetwork:
     schema, report = Schema.from_json(run.schema), Report.from_json(run.report)
     if report.kind != schema.target.kind:
         raise FileError(message("the report is about another kind of target.", came=report.kind))
+    counts = run.training.get("counts")
+    if not isinstance(counts, list) or any(type(count) is not int for count in cast(list[Any], counts)):
+        raise FileError(message("the facts about the training cannot be used.", came=f"counts: {counts}"))
     return TableNetwork(schema, report, run.history, run.training, run=run, path=str(path))
 
 
@@ -212,6 +250,8 @@ def require_replaceable(path: str | os.PathLike[str]) -> None:
 
 def open_table(table: Any) -> Table:
     """Open a file, a data frame or columns."""
+    from pellucid.tables.reading import Table
+
     return Table.open(table) if isinstance(table, str | os.PathLike) else Table.of(table)
 
 
@@ -281,5 +321,3 @@ def joined(parts: list[Answers]) -> Answers:
         return None if arrays[0] is None else np.concatenate(arrays)
 
     return Answers(together("answer"), together("probability"), together("probabilities"))
-
-

@@ -39,9 +39,11 @@ _FORMATS = {
     ".ndjson": "json",
     ".json": "json",
 }
+_AS_TEXT = "all_varchar = true, header = true, skip = 0, quote = '\"', escape = '\"'"
 _READERS = {
-    "csv": "read_csv(?, all_varchar = true, header = true)",
-    "tsv": "read_csv(?, all_varchar = true, header = true, delim = '\t')",
+    # Only the separator is guessed. Guessing more drops lines at the top, or quotes that come late.
+    "csv": f"read_csv(?, {_AS_TEXT})",
+    "tsv": f"read_csv(?, {_AS_TEXT}, delim = '\t')",
     "parquet": "read_parquet(?)",
     "json": "read_json(?, sample_size = -1)",
 }
@@ -51,9 +53,20 @@ _WRITERS = {
     "parquet": "FORMAT parquet",
     "json": "FORMAT json",
 }
-_NUMBERS = (
-    ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE"]
-)
+_NUMBERS = [
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "UHUGEINT",
+    "FLOAT",
+    "DOUBLE",
+]
 
 
 def quoted(name: str) -> str:
@@ -150,7 +163,9 @@ class Table:
             # A name with * or ? would be taken for a pattern of names: each stands for itself here.
             literal = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
             try:
-                table._connection.execute(f"CREATE TEMP TABLE given AS SELECT * FROM {_READERS[kind]}", [literal])
+                table._connection.execute(
+                    f"CREATE TEMP TABLE given AS SELECT * FROM {_READERS[kind]}", [literal]
+                )
             except duckdb.Error as problem:
                 raise _unreadable(path, kind, str(problem)) from None
             table._look()
@@ -374,9 +389,10 @@ class Table:
             if value is None:
                 said.append(f'"{feature.name}" is missing in {word} {rows}')
             else:
-                said.append(f'"{feature.name}" is {value!r} in row {first + 1}' + (
-                    f" (and no number in {len(at) - 1} more)" if len(at) > 1 else ""
-                ))
+                said.append(
+                    f'"{feature.name}" is {value!r} in row {first + 1}'
+                    + (f" (and no number in {len(at) - 1} more)" if len(at) > 1 else "")
+                )
         if len(places) > NAMED:
             said.append(f"and {len(places) - NAMED} more columns")
         words = any(features[place].treatment == "yes/no" for place in places.tolist())
@@ -486,14 +502,14 @@ def _require_columns(path: str | os.PathLike[str], names: list[str]) -> None:
 
 
 def _unreadable(path: str | os.PathLike[str], kind: str, problem: str) -> FileError:
-    lines = [line.strip() for line in problem.splitlines() if line.strip()]
-    first = next((line for line in lines if "nicode" in line or "utf-8" in line), lines[0] if lines else "")
-    mend = (
-        "save it as UTF-8."
-        if "utf-8" in problem.lower()
-        else "look whether the file is complete, and of the kind that its name says."
-    )
+    if "utf-8" in problem.lower():
+        said, mend = "it is not written in UTF-8", "save it as UTF-8."
+    else:
+        lines = [line.strip() for line in problem.splitlines() if line.strip()]
+        told = [line for line in lines if line.startswith("Expected Number of Columns")]
+        said = " ".join([*lines[:1], *told])[:200]
+        mend = "look whether the file is complete, and of the kind that its name says."
     names = {"csv": "CSV", "tsv": "TSV", "parquet": "Parquet", "json": "JSON"}
     return FileError(
-        message(f"this file cannot be read as {names[kind]}.", came=f"{path}: {first[:200]}", mend=mend)
+        message(f"this file cannot be read as {names[kind]}.", came=f"{path}: {said}", mend=mend)
     )

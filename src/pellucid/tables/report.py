@@ -55,8 +55,10 @@ class Report:
 
     def table(self) -> list[tuple[str, float | None, float | None, float | None]]:
         """A line for each measure: its name, the network's, the linear model's, the constant's."""
-        return [(name, value, self.linear.get(name), self.constant.get(name))
-                for name, value in self.network.items()]
+        return [
+            (name, value, self.linear.get(name), self.constant.get(name))
+            for name, value in self.network.items()
+        ]
 
     def verdict(self) -> str:
         """One plain sentence that says whether the network was worth it."""
@@ -110,14 +112,17 @@ class Report:
                 {name: int(data["rows"][name]) for name in ("train", "validation", "test")},
                 labels,
                 data["always"],
-                *(
-                    {str(name): None if value is None else float(value) for name, value in data[who].items()}
-                    for who in ("network", "linear", "constant")
-                ),
+                _measures(data["network"]),
+                _measures(data["linear"]),
+                _measures(data["constant"]),
                 confusion,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             raise FileError(message("the report cannot be used.", came=repr(problem))) from None
+
+
+def _measures(data: Mapping[str, Any]) -> Measures:
+    return {str(name): None if value is None else float(value) for name, value in data.items()}
 
 
 def shown(label: Label) -> str:
@@ -230,18 +235,18 @@ def report(
     if kind == "number":
         mean = float(np.mean(trained_y))
         constant = np.full(len(y), mean)
-        measured = [measure(kind, y, each) for each in (network, linear, constant)]
-        return Report(kind, rows, (), mean, *measured)
+        first, second, third = (measure(kind, y, each) for each in (network, linear, constant))
+        return Report(kind, rows, (), mean, first, second, third)
     shares = np.bincount(trained_y.astype(np.int64), minlength=len(labels)) / len(trained_y)
     commonest = int(np.argmax(shares))
     constant = np.tile(shares, (len(y), 1)) if kind == "classes" else np.full(len(y), shares[1])
     answers = [answered(kind, network), answered(kind, linear), np.full(len(y), commonest)]
-    measured = [
+    first, second, third = (
         measure(kind, y, answer, probabilities)
         for answer, probabilities in zip(answers, (network, linear, constant), strict=True)
-    ]
+    )
     confusion = tuple(map(tuple, count_confusion(y, answers[0], len(labels)).tolist()))
-    return Report(kind, rows, tuple(labels), labels[commonest], *measured, confusion)
+    return Report(kind, rows, tuple(labels), labels[commonest], first, second, third, confusion)
 
 
 def answered(kind: Kind, probabilities: NumPy, threshold: float = 0.5) -> NumPy:

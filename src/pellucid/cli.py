@@ -1,0 +1,417 @@
+"""The command line: `pellucid fit`, `predict` and `describe`.
+
+What a command needs is imported when it runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pellucid.errors import ArgumentError, PellucidError, message
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    from pellucid.tables.network import TableNetwork
+    from pellucid.tables.recipe import Prepared
+    from pellucid.tables.report import Report
+    from pellucid.tables.schema import Schema
+
+#: Exit codes: what was asked cannot be done; stopped by Ctrl-C; nobody reads the output any more.
+CANNOT, STOPPED, UNREAD = 2, 130, 141
+#: How wide a report is where there is no terminal to ask.
+WIDTH = 100
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Train a network on a table, see how good it is, and let it answer for new rows.",
+    epilog="Begin with: pellucid fit TABLE --target COLUMN",
+)
+
+
+def main() -> None:
+    """Run the command line, and end the process with its exit code."""
+    with _plain_endings():
+        app()
+
+
+@contextlib.contextmanager
+def _plain_endings() -> Generator[None]:
+    """Errors of ours are one message; Ctrl-C and a closed pipe end quietly."""
+    try:
+        yield
+        sys.stdout.flush()
+    except PellucidError as error:
+        sys.stderr.write(f"pellucid: {error}\n")
+        sys.exit(CANNOT)
+    except KeyboardInterrupt:
+        sys.stderr.write("\npellucid: stopped; nothing was written.\n")
+        sys.exit(STOPPED)
+    except BrokenPipeError:
+        # What is still to be written goes nowhere; otherwise Python would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(UNREAD)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import pellucid
+
+        typer.echo(f"pellucid {pellucid.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(  # pyright: ignore[reportUnusedFunction]
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Train a network on a table, see how good it is, and let it answer for new rows."""
+
+
+def _ended_plainly(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command's errors reach `main` as they are, past what typer would do with them."""
+    import functools
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        with _plain_endings():
+            command(*args, **kwargs)
+
+    return run
+
+
+# fit
+
+
+@app.command()
+@_ended_plainly
+def fit(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="A CSV, TSV, Parquet or JSON-lines file.")],
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="The column to answer.", show_default=False)],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Where the network goes. By default TABLE's name, here.", show_default=False
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="The largest number of epochs.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same network.")] = 0,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="A column not to learn from. May be said several times."),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", help="yes/no, classes or number, if not what the values suggest."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the name of the file.")] = False,
+) -> None:
+    """Train a network that answers one column of a table from the others."""
+    from pathlib import Path
+
+    from pellucid.tables import recipe
+    from pellucid.tables.network import require_replaceable
+
+    began = time.perf_counter()
+    file = out if out is not None else f"{Path(table).name.removesuffix('.gz').rsplit('.', 1)[0]}.pellucid"
+    epochs = recipe.EPOCHS if epochs is None else epochs
+    recipe.require_epochs(epochs)
+    from pellucid.tables.reading import require_file
+
+    require_file(table)
+    if os.path.exists(file) and os.path.samefile(file, table):
+        raise ArgumentError(message("the network would be written over the table.", came=file))
+    require_replaceable(file)
+    prepared = recipe.prepare(table, target, seed=seed, leave_out=leave_out or (), kind=kind)  # pyright: ignore[reportArgumentType]
+    if quiet:
+        network = recipe.train(prepared, epochs=epochs)
+    else:
+        console = _console()
+        _print_data(console, prepared)
+        watching = _Watching(console, epochs)
+        network = recipe.train(prepared, epochs=epochs, callbacks=[watching.callback()])
+        watching.ended(network)
+    network.save(file)
+    if quiet:
+        typer.echo(file)
+    else:
+        console = _console()
+        _print_network(console, network)
+        _print_report(console, network.report, network.schema.target.name)
+        console.print(f"\n[bold]Saved[/] {_safe(file)} after {time.perf_counter() - began:.1f} s. Next:")
+        console.print(f"  pellucid predict {_safe(_shell(file))} {_safe(_shell(table))}", soft_wrap=True)
+        console.print(f"  pellucid describe {_safe(_shell(file))}", soft_wrap=True)
+    if network.interrupted:
+        sys.stderr.write(
+            f"pellucid: stopped by Ctrl-C after {network.training['epochs']} epochs; "
+            f"the best weights so far were measured, and saved in {file}.\n"
+        )
+        sys.exit(STOPPED)
+
+
+class _Watching:
+    """Shows the training while it runs: a line that moves on a terminal, a few lines elsewhere."""
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self.console = console
+        self.epochs = epochs
+        self.live = console.is_terminal
+        self.said = 0.0
+        self.progress = Progress(
+            TextColumn("Training: epoch"),
+            MofNCompleteColumn(),
+            BarColumn(24),
+            TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+            disable=not self.live,
+        )
+        self.task = self.progress.add_task("compiling", total=epochs)
+
+    def callback(self) -> Any:
+        """The callback of the training that this listens with."""
+        from pellucid.callbacks import Callback
+
+        watching = self
+
+        class Watch(Callback):
+            def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+                watching.progress.start()
+
+            def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+                watching.epoch(epoch, logs or {})
+
+            def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+                watching.progress.stop()
+
+        return Watch()
+
+    def epoch(self, number: int, logs: Mapping[str, Any]) -> None:
+        """An epoch is over."""
+        values = ", ".join(
+            f"{name.replace('val_', 'validation ')} {logs[name]:.4f}"
+            for name in ("loss", "val_loss")
+            if name in logs
+        )
+        if self.live:
+            self.progress.update(self.task, completed=number + 1, description=values)
+        elif (now := time.perf_counter()) - self.said >= 2.0:
+            self.said = now
+            print(f"Training: epoch {number + 1} of at most {self.epochs}, {values}", flush=True)
+
+    def ended(self, network: TableNetwork) -> None:
+        """Say how the training ended."""
+        facts = network.training
+        why = {
+            "no longer better": "the validation rows no longer got better",
+            "interrupted": "stopped by Ctrl-C",
+        }.get(str(facts["ended"]), "as many as allowed")
+        self.console.print(
+            f"[bold]Trained[/] {facts['epochs']} epochs in {facts['seconds']:.1f} s ({why}); "
+            f"the weights are those after epoch {facts['best_epoch']}."
+        )
+
+
+# predict
+
+
+@app.command()
+@_ended_plainly
+def predict(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What pellucid fit wrote.")],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="The rows to answer for.")],
+    threshold: Annotated[
+        float, typer.Option(metavar="P", help="From which probability on the answer is yes (yes/no only).")
+    ] = 0.5,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the answers go: .csv, .tsv, .parquet or .jsonl. By default CSV on the screen.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write a table again, with the network's answer (and its probability) in each row."""
+    import shutil
+    import tempfile
+
+    from pellucid.tables import load
+
+    network = load(file)
+    if out is not None:
+        network.answer_file(table, out, threshold)
+        return
+    with tempfile.TemporaryDirectory(prefix="pellucid-") as folder:
+        answered = os.path.join(folder, "answers.csv")
+        network.answer_file(table, answered, threshold)
+        with open(answered, "rb") as written:
+            sys.stdout.flush()
+            shutil.copyfileobj(written, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+
+
+# describe
+
+
+@app.command()
+@_ended_plainly
+def describe(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What pellucid fit wrote.")],
+) -> None:
+    """Show what a trained network answers, from which columns, and how well."""
+    from pellucid.tables import load
+
+    network = load(file)
+    console = _console()
+    facts = network.training
+    console.print(f"[bold]{_safe(file)}[/], trained on {_safe(str(facts.get('table', 'a table')))}")
+    _print_columns(console, network.schema, facts.get("counts", []))
+    for feature in network.schema.features:
+        words = " (yes or no)" if feature.treatment == "yes/no" else ""
+        console.print(f"    {_safe(feature.name)}{words}")
+    _print_network(console, network)
+    said = {
+        name: _safe(str(facts.get(name, "?")))
+        for name in ["epochs", "seconds", "seed", "optimizer", "learning_rate", "batch_size", "ended"]
+    }
+    console.print(
+        f"[bold]Training[/]  {said['epochs']} epochs in {said['seconds']} s ({said['ended']}), "
+        f"seed {said['seed']}, {said['optimizer']} at {said['learning_rate']}, "
+        f"batches of {said['batch_size']}"
+    )
+    _print_report(console, network.report, network.schema.target.name)
+
+
+# What is printed.
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    wide = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, width=None if wide else WIDTH)
+
+
+def _safe(text: str) -> str:
+    """Text of the user's, of which nothing is taken for a style, and nothing moves the cursor."""
+    from rich.markup import escape
+
+    return escape("".join(letter if letter.isprintable() else "?" for letter in text))
+
+
+def _shell(name: str) -> str:
+    import shlex
+
+    return shlex.quote(name)
+
+
+def _print_data(console: Console, prepared: Prepared) -> None:
+    rows, schema = prepared.rows, prepared.schema
+    known = len(prepared.y)
+    console.print(f"[bold]Table[/]     {_safe(prepared.name)}: {prepared.table_rows:,} rows")
+    if known < prepared.table_rows:
+        console.print(
+            f"          {prepared.table_rows - known:,} rows are left out: "
+            f"their {_safe(schema.target.name)} is missing"
+        )
+    console.print(
+        f"          {rows['train']:,} to train on, {rows['validation']:,} to validate on, "
+        f"{rows['test']:,} to test on (seed {prepared.seed})"
+    )
+    _print_columns(console, schema, prepared.counts)
+
+
+def _print_columns(console: Console, schema: Schema, counts: Sequence[int]) -> None:
+    from pellucid.tables.report import shown
+
+    target = schema.target
+    if target.kind == "number":
+        what = f"a number, {target.mean:.4g} on average, give or take {target.spread:.4g}"
+    else:
+        named = [
+            f"{_safe(shown(label))} {count:,}" for label, count in zip(target.labels, counts, strict=False)
+        ]
+        more = f" and {len(named) - 8} more" if len(named) > 8 else ""
+        what = f"{'yes or no' if target.kind == 'yes/no' else f'{len(target.labels)} classes'}: " + ", ".join(
+            named[:8]
+        )
+        what += more
+    console.print(f"[bold]Target[/]    {_safe(target.name)}, {what}")
+    if target.positive is not None:
+        console.print(f"          yes is {_safe(shown(target.positive))}, because {_safe(target.reason)}")
+    elif target.reason:
+        console.print(f"          {_safe(target.reason)}")
+    console.print(f"[bold]Features[/]  {len(schema.features)} columns")
+    for left in schema.left_out[:20]:
+        console.print(f"          left out: {_safe(left.name)} ({_safe(left.reason)})")
+    if len(schema.left_out) > 20:
+        console.print(f"          and {len(schema.left_out) - 20} more columns are left out")
+
+
+def _print_network(console: Console, network: TableNetwork) -> None:
+    layers = [_layer(layer) for layer in network.layer_configs() if layer["class_name"] != "InputLayer"]
+    console.print(
+        f"[bold]Network[/]   {len(network.schema.features)} numbers > {' > '.join(layers)}: "
+        f"{network.weights_count():,} weights"
+    )
+
+
+def _layer(layer: Mapping[str, Any]) -> str:
+    config = layer["config"]
+    if layer["class_name"] != "Dense":
+        return _safe("standardise" if layer["class_name"] == "Normalization" else str(layer["class_name"]))
+    activation = config.get("activation")
+    units = config.get("units")
+    name = f" {activation}" if isinstance(activation, str) and activation != "linear" else ""
+    return _safe(f"{units}{name}")
+
+
+def _print_report(console: Console, report: Report, target: str) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from pellucid.tables.report import LESS_IS_BETTER, shown
+
+    table: RichTable = Table(box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table.title = f"On {report.rows['test']:,} test rows, never seen in training"
+    for heading in ("", "network", "linear model", f"always {_safe(shown(report.always))}"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, *values in report.table():
+        cells = [
+            "-" if value is None else f"{value:.4g}" if report.kind == "number" else f"{value:.4f}"
+            for value in values
+        ]
+        known = [value for value in values if value is not None]
+        best = (min if name in LESS_IS_BETTER else max)(known) if known else None
+        styled = [
+            f"[bold]{cell}[/]" if value is not None and value == best else cell
+            for cell, value in zip(cells, values, strict=True)
+        ]
+        table.add_row(name + (" (less is better)" if name in LESS_IS_BETTER else ""), *styled)
+    console.print()
+    console.print(table)
+    if report.confusion and len(report.labels) <= 12:
+        counts: RichTable = Table(box=SIMPLE_HEAD, pad_edge=False)
+        counts.add_column(f"{_safe(target)} is")
+        for label in report.labels:
+            counts.add_column(f"answered {_safe(shown(label))}", justify="right")
+        for label, line in zip(report.labels, report.confusion, strict=True):
+            counts.add_row(_safe(shown(label)), *(str(count) for count in line))
+        console.print(counts)
+    console.print(_safe(report.verdict()))

@@ -1,0 +1,466 @@
+"""A table to a trained network: what becomes of columns, rows and answers. scikit-learn is the judge."""
+
+import random
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from sklearn import metrics
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler
+
+from pellucid import tables
+from pellucid.errors import ArgumentError, DataError, FileError
+from pellucid.tables import recipe
+from pellucid.tables.columns import decide
+from pellucid.tables.reading import Table
+from pellucid.tables.report import answered, area_under_roc, measure
+from pellucid.tables.schema import Schema
+
+TUMOURS = Path(__file__).parents[1] / "examples" / "tumours.csv"
+
+
+@pytest.fixture(scope="module")
+def network():
+    return tables.fit(TUMOURS, "diagnosis")
+
+
+def rows(count=60, **columns):
+    """Columns of numbers that decide a target of yes and no."""
+    draw = np.random.default_rng(0)
+    a, b = draw.normal(size=(2, count))
+    return {"a": a, "b": b, "sick": np.where(a + b > 0, "yes", "no"), **columns}
+
+
+def decided(columns, target="sick", **options):
+    with Table.of(columns) as table:
+        return decide(table, target, **options)
+
+
+def left_out(columns, **options):
+    return {each.name: each.reason for each in decided(columns, **options).schema.left_out}
+
+
+def says(error, *texts):
+    for text in texts:
+        assert text in str(error.value), str(error.value)
+
+
+# The example's table.
+
+
+def test_the_tumours_are_those_of_scikit_learn():
+    data = load_breast_cancer()
+    with Table.open(TUMOURS) as table:
+        numbers = table.raw_numbers(list(table.columns)[:-1])
+        diagnosis = table.values("diagnosis")
+    np.testing.assert_array_equal(np.column_stack(list(numbers.values())), data.data)
+    assert diagnosis.tolist() == [str(data.target_names[each]) for each in data.target]
+    assert list(numbers) == [name.replace(" ", "_") for name in data.feature_names]
+
+
+def test_a_network_answers_tumours_about_as_well_as_anything_does(network):
+    assert 0.95 <= network.report.network["accuracy"] <= 1
+    assert network.report.network["AUC"] > 0.985
+    assert network.report.constant["accuracy"] == pytest.approx(71 / 113)
+    assert network.report.constant["AUC"] == 0.5
+    assert network.report.always == "benign"
+    assert network.schema.target.positive == "malignant"
+
+
+def test_the_linear_model_is_scikit_learns_logistic_regression_on_the_same_rows(network):
+    prepared = recipe.prepare(TUMOURS, "diagnosis")
+    seen = np.concatenate([prepared.train, prepared.validation])
+    scaler = StandardScaler().fit(prepared.x[seen])
+    judge = LogisticRegression(max_iter=5000).fit(scaler.transform(prepared.x[seen]), prepared.y[seen])
+    probability = judge.predict_proba(scaler.transform(prepared.x[prepared.test]))[:, 1]
+    truth, linear = prepared.y[prepared.test], network.report.linear
+    assert linear["accuracy"] == pytest.approx(metrics.accuracy_score(truth, probability >= 0.5), abs=0.01)
+    assert linear["AUC"] == pytest.approx(metrics.roc_auc_score(truth, probability), abs=0.001)
+    assert linear["log loss"] == pytest.approx(metrics.log_loss(truth, probability), rel=0.02)
+
+
+def test_the_report_is_what_scikit_learn_measures_on_the_test_rows(network):
+    prepared = recipe.prepare(TUMOURS, "diagnosis")
+    answers = network.predict(TUMOURS)
+    probability = answers.probability[prepared.test]
+    truth = prepared.y[prepared.test]
+    said = (answers.answer[prepared.test] == "malignant").astype(int)
+    report = network.report.network
+    assert report["accuracy"] == pytest.approx(metrics.accuracy_score(truth, said))
+    assert report["AUC"] == pytest.approx(metrics.roc_auc_score(truth, probability))
+    assert report["precision"] == pytest.approx(metrics.precision_score(truth, said))
+    assert report["recall"] == pytest.approx(metrics.recall_score(truth, said))
+    assert report["F1"] == pytest.approx(metrics.f1_score(truth, said))
+    assert report["log loss"] == pytest.approx(metrics.log_loss(truth, probability.astype(float)), rel=1e-3)
+    assert network.report.confusion == tuple(map(tuple, metrics.confusion_matrix(truth, said).tolist()))
+
+
+# Rows: which train, and which do not.
+
+
+def test_every_row_has_one_place_and_each_class_the_same_part_of_each():
+    prepared = recipe.prepare(TUMOURS, "diagnosis", seed=3)
+    everything = np.concatenate([prepared.train, prepared.validation, prepared.test])
+    assert sorted(everything.tolist()) == list(range(569))
+    for part in (prepared.train, prepared.validation, prepared.test):
+        assert prepared.y[part].mean() == pytest.approx(212 / 569, abs=0.01)
+
+
+def test_test_rows_change_nothing_in_the_network():
+    columns = rows(200)
+    prepared = recipe.prepare(columns, "sick")
+    changed = {**columns, "a": columns["a"].copy()}
+    changed["a"][prepared.test] *= 1000
+    first, second = (recipe.train(recipe.prepare(each, "sick"), epochs=3) for each in (columns, changed))
+    for one, other in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_same_seed_gives_the_same_network_and_another_seed_another():
+    one, same, other = (tables.fit(rows(100), "sick", epochs=3, seed=seed) for seed in (1, 1, 2))
+    for first, second in zip(one.model.get_weights(), same.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(one.model.get_weights()[3], other.model.get_weights()[3])
+
+
+def test_fit_leaves_the_random_numbers_of_its_caller_alone():
+    random.seed(5)
+    np.random.seed(5)
+    expected = random.random(), np.random.random()
+    random.seed(5)
+    np.random.seed(5)
+    tables.fit(rows(), "sick", epochs=1)
+    assert (random.random(), np.random.random()) == expected
+
+
+def test_the_best_epoch_is_kept(network):
+    best = network.training["best_epoch"] - 1
+    assert network.history["val_loss"][best] <= min(network.history["val_loss"]) + 1e-4
+    assert network.training["epochs"] == len(network.history["loss"])
+
+
+# Targets.
+
+
+def test_several_classes_are_answered_with_their_names():
+    data = load_iris()
+    columns = {name: data.data[:, place] for place, name in enumerate(data.feature_names)}
+    network = tables.fit({**columns, "kind": data.target_names[data.target]}, "kind")
+    assert network.schema.target.kind == "classes"
+    assert network.report.network["accuracy"] >= 0.9
+    answers = network.predict(columns)
+    assert set(answers.answer) == {"setosa", "versicolor", "virginica"}
+    np.testing.assert_allclose(answers.probabilities.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(answers.probability, answers.probabilities.max(axis=1))
+
+
+def test_numbers_are_answered_in_their_own_units():
+    draw = np.random.default_rng(1)
+    x = draw.normal(50, 10, size=(400, 2))
+    price = 3000 * x[:, 0] - 1000 * x[:, 1] + 50_000 + draw.normal(0, 100, 400)
+    columns = {"size": x[:, 0], "age": x[:, 1], "price": price}
+    network = tables.fit(columns, "price")
+    assert network.schema.target.kind == "number"
+    assert network.report.network["R squared"] > 0.98
+    assert network.report.constant["R squared"] == pytest.approx(0, abs=0.1)
+    np.testing.assert_allclose(network.predict(columns).answer, price, atol=15_000)
+    assert network.predict(columns).probability is None
+    prepared = recipe.prepare(columns, "price")
+    seen = np.concatenate([prepared.train, prepared.validation])
+    judge = Ridge(0.5).fit(StandardScaler().fit(x[seen]).transform(x[seen]), price[seen])
+    given = judge.predict(StandardScaler().fit(x[seen]).transform(x[prepared.test]))
+    expected = metrics.root_mean_squared_error(price[prepared.test], given)
+    assert network.report.linear["root mean squared error"] == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "reason"),
+    [
+        (["benign", "malignant"], ("benign", "malignant"), "means yes"),
+        (["yes", "no", "no"], ("no", "yes"), "means yes"),
+        ([1, 0, 1], (0, 1), "means yes"),
+        ([True, False], (False, True), "means yes"),
+        (["a", "a", "b"], ("a", "b"), "rarer"),
+        (["b", "b", "a"], ("b", "a"), "rarer"),
+        (["cat", "dog"], ("cat", "dog"), "alphabet"),
+        ([1.5, 2.5, 2.5], (2.5, 1.5), "rarer"),
+    ],
+)
+def test_the_positive_answer_is_the_one_that_means_yes_else_the_rarer(values, labels, reason):
+    found = decided({"a": np.arange(60.0), "sick": np.resize(values, 60)})
+    target = found.schema.target
+    assert (target.kind, target.labels) == ("yes/no", labels)
+    assert reason in target.reason
+    assert [found.y[place] for place in range(2)] == [labels.index(value) for value in values[:2]]
+
+
+def test_few_whole_numbers_are_classes_and_others_are_numbers():
+    number = np.arange(100.0)
+    assert decided({"a": number, "t": number % 4}, "t").schema.target.labels == (0, 1, 2, 3)
+    assert decided({"a": number, "t": number % 4 + 0.5}, "t").schema.target.kind == "number"
+    assert decided({"a": number, "t": number % 30}, "t").schema.target.kind == "number"
+    rare = np.where(number < 3, 7, number % 4)
+    assert decided({"a": number, "t": rare}, "t").schema.target.kind == "number"
+    assert decided({"a": number, "t": number % 4}, "t", kind="number").schema.target.kind == "number"
+
+
+def test_rows_without_a_target_are_left_out_and_counted():
+    sick = rows()["sick"].astype(object)
+    sick[[3, 7]] = None
+    a = rows()["a"].copy()
+    a[7] = np.nan  # a row that is not used may lack anything
+    network = tables.fit(rows(sick=sick, a=a), "sick", epochs=1)
+    assert network.training["rows_without_target"] == 2
+    assert sum(network.training["rows"].values()) == 58
+
+
+# Features.
+
+
+def test_columns_that_cannot_be_features_are_left_out_with_the_reason():
+    reasons = left_out(
+        rows(
+            city=np.resize(["Rome", "Oslo", "Bonn"], 60),
+            day=np.resize(np.array(["2024-01-05", "2024-02-06"], "datetime64[D]"), 60),
+            written_day=np.resize(["2024-01-05", "2024-02-06"], 60),
+            empty=np.array([None] * 60),
+            mixed=np.array([*(["1.5", "2", "3"] * 19), "3", "4", "big"], object),
+            asked=np.arange(60),
+        ),
+        leave_out=["asked"],
+    )
+    assert reasons == {
+        "city": 'text, such as "Rome"',
+        "day": "dates, such as 2024-01-05 00:00:00",
+        "written_day": "dates, such as 2024-01-05",
+        "empty": "all values are missing",
+        "mixed": 'text in 1 of 60 values, the first "big" in row 60',
+        "asked": "as asked",
+    }
+
+
+def test_yes_and_no_in_any_spelling_become_one_and_zero(tmp_path):
+    path = tmp_path / "words.csv"
+    words = [("yes", "T", "true", "Y"), ("no", "F", "FALSE", " n ")]
+    lines = [",".join((*words[number % 2], str(number % 2))) for number in range(40)]
+    path.write_text("\n".join(["a,b,c,d,t", *lines]))
+    with Table.open(path) as table:
+        schema = decide(table, "t").schema
+        assert {each.treatment for each in schema.features} == {"yes/no"}
+        np.testing.assert_array_equal(table.numbers(schema.features, 0, 2), [[1, 1, 1, 1], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(
+        Table.of({name: [True, False] for name in "abcd"}).numbers(schema.features), [[1] * 4, [0] * 4]
+    )
+
+
+def test_a_column_that_is_constant_in_the_training_rows_is_left_out():
+    flag = np.zeros(60)
+    flag[recipe.prepare(rows(), "sick").test[0]] = 1
+    schema = recipe.prepare(rows(flag=flag, same=np.ones(60)), "sick").schema
+    assert {each.name for each in schema.left_out} == {"flag", "same"}
+    assert schema.left_out[0].reason == "the same value in all training rows: 0"
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_columns_of_extreme_size_are_learned_from(size):
+    network = tables.fit({**rows(200), "a": rows(200)["a"] * size}, "sick")
+    assert network.report.network["AUC"] > 0.95
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet", "jsonl", "json", "csv.gz"])
+def test_the_same_table_in_any_format_gives_the_same_network(tmp_path, ending, network):
+    path = tmp_path / f"tumours.{ending}"
+    how = {"tsv": "(format csv, header, delimiter '\t')", "csv.gz": "(format csv, header)"}
+    how |= {"jsonl": "(format json)", "json": "(format json, array true)"}
+    duckdb.connect().execute(f"COPY (FROM read_csv('{TUMOURS}')) TO '{path}' {how.get(ending, '')}")
+    prepared, same = recipe.prepare(path, "diagnosis"), recipe.prepare(TUMOURS, "diagnosis")
+    np.testing.assert_array_equal(prepared.x, same.x)
+    np.testing.assert_array_equal(prepared.test, same.test)
+    assert prepared.schema == same.schema
+    np.testing.assert_array_equal(network.predict(path).probability, network.predict(TUMOURS).probability)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_data_frame_is_a_table_as_well(library, network):
+    frame = pytest.importorskip(library).read_csv(TUMOURS)
+    np.testing.assert_array_equal(network.predict(frame).answer, network.predict(TUMOURS).answer)
+
+
+def test_names_that_are_patterns_or_hold_quotes_are_only_names(tmp_path):
+    lines = "\n".join(f"{number},{number % 2}" for number in range(30))
+    (tmp_path / "ab.csv").write_text('x,"t""\n' + lines)
+    for name in ("a*.csv", "a[b].csv", "o'clock.csv", "a?.csv"):
+        (tmp_path / name).write_text(f'"a ""b"" \'c\'","t; drop"\n{lines}')
+        prepared = recipe.prepare(tmp_path / name, "t; drop")
+        assert [each.name for each in prepared.schema.features] == ["a \"b\" 'c'"]
+
+
+# Answers.
+
+
+def test_a_row_gets_the_same_answer_alone_and_among_others(network):
+    everything = network.predict(TUMOURS).probability
+    with Table.open(TUMOURS) as table:
+        names = list(table.columns)[:-1]
+        numbers = table.raw_numbers(names)
+    for row in (0, 17, 568):
+        alone = network.predict({name: numbers[name][row] for name in names})
+        assert alone.probability.tolist() == [everything[row]]
+
+
+def test_many_blocks_are_answered_as_one_and_in_order(network, monkeypatch):
+    whole = network.predict(TUMOURS)
+    with Table.open(TUMOURS) as table:
+        monkeypatch.setattr(Table.blocks, "__defaults__", (100,))
+        parts = list(network.blocks(table))
+    assert [len(part) for part in parts] == [100] * 5 + [69]
+    np.testing.assert_array_equal(np.concatenate([part.probability for part in parts]), whole.probability)
+
+
+def test_the_threshold_says_from_where_on_the_answer_is_yes(network):
+    for threshold in (0.0, 0.3, 0.5, 1.0):
+        answers = network.predict(TUMOURS, threshold=threshold)
+        np.testing.assert_array_equal(answers.answer == "malignant", answers.probability >= threshold)
+    assert set(network.predict(TUMOURS, threshold=0).answer) == {"malignant"}
+    with pytest.raises(ArgumentError, match="threshold"):
+        network.predict(TUMOURS, threshold=1.5)
+
+
+def test_a_network_that_was_saved_answers_as_it_did(network, tmp_path):
+    network.save(tmp_path / "tumours.pellucid")
+    loaded = tables.load(tmp_path / "tumours.pellucid")
+    np.testing.assert_array_equal(loaded.predict(TUMOURS).probability, network.predict(TUMOURS).probability)
+    assert (loaded.schema, loaded.report) == (network.schema, network.report)
+    assert (loaded.history, loaded.training) == (network.history, network.training)
+    assert Schema.from_json(network.schema.to_json()) == network.schema
+
+
+# What cannot be used.
+
+
+def test_a_missing_file_is_named_with_one_nearby():
+    with pytest.raises(FileError) as error:
+        tables.fit(TUMOURS.with_name("tumors.csv"), "diagnosis")
+    says(error, "no such file", "did you mean", "tumours.csv?")
+
+
+def test_a_missing_column_is_named_with_one_nearby():
+    with pytest.raises(DataError) as error:
+        tables.fit(TUMOURS, "diagnosys")
+    says(error, '"diagnosys"', 'did you mean "diagnosis"?')
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says_it"),
+    [
+        ("a.csv", b"", "no rows"),
+        ("a.csv", b"a,b\n", "no rows"),
+        ("a.csv", bytes(range(256)) * 9, "cannot be read as CSV"),
+        ("a.csv", "a,b\nMünchen,2\n".encode("latin-1"), "UTF-8"),
+        ("a.csv", b"a,b,c\n1,2,3\n4,5\n6,7,8,9\n", "do not all have as many values"),
+        ("a.parquet", b"a,b\n1,2\n", "cannot be read as Parquet"),
+        ("a.jsonl", b'{"a": 1\n', "cannot be read as JSON"),
+        ("a.xlsx", b"PK", "ending"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path, name, content, says_it):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises((FileError, DataError), match=says_it):
+        tables.fit(tmp_path / name, "b")
+
+
+def test_a_folder_is_refused(tmp_path):
+    with pytest.raises(FileError, match="folder"):
+        tables.fit(tmp_path, "b")
+
+
+@pytest.mark.parametrize(
+    ("columns", "texts"),
+    [
+        (rows(sick=["yes"] * 60), ["same value in every row", "'yes' in all 60 rows"]),
+        (rows(sick=np.array([None] * 60)), ["missing in all 60 rows"]),
+        (rows(sick=["yes"] * 3 + ["no"] * 57), ["too few rows", "'yes': 3", "5 rows or more"]),
+        (rows(12), ["too few rows", "12 rows"]),
+        ({"name": list("ab" * 30), "sick": ["yes", "no"] * 30}, ["no column", '"name": text']),
+        ({"sick": ["yes", "no"] * 30}, ["no column"]),
+        ({"a": [1.0] * 60, "sick": ["yes", "no"] * 30}, ["no column", "the same value"]),
+        (rows(sick=[f"word {n}" for n in range(60)]), ["too few rows"]),
+        (rows(sick=[np.inf, *range(59)]), ["infinite in 1 rows", "rows 1 "]),
+    ],
+)
+def test_a_table_that_cannot_be_learned_from_says_why(columns, texts):
+    with pytest.raises(DataError) as error:
+        recipe.prepare(columns, "sick")
+    says(error, *texts)
+
+
+def test_missing_and_infinite_features_are_named_by_column_and_row():
+    a, b = rows()["a"].copy(), rows()["b"].copy()
+    a[[4, 9]] = np.nan
+    b[0] = np.inf
+    with pytest.raises(DataError) as error:
+        recipe.prepare(rows(a=a, b=b), "sick")
+    says(error, '"a" is missing in rows 5, 10', '"b" is inf in row 1')
+
+
+def test_a_table_to_answer_for_lacks_no_column_and_has_no_text_in_numbers(network, tmp_path):
+    lines = TUMOURS.read_text().splitlines()
+    (tmp_path / "less.csv").write_text("\n".join(line.split(",", 2)[2] for line in lines))
+    with pytest.raises(DataError) as error:
+        network.predict(tmp_path / "less.csv")
+    says(error, "lacks 2 columns", "mean_radius, mean_texture")
+    lines[3] = "large" + lines[3][lines[3].index(",") :]
+    (tmp_path / "text.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError) as error:
+        network.predict(tmp_path / "text.csv")
+    says(error, "\"mean_radius\" is 'large' in row 3")
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"epochs": 0}, {"epochs": 1.5}, {"seed": -1}, {"seed": 2**32}, {"kind": "maybe"}]
+)
+def test_arguments_that_mean_nothing_are_refused(arguments):
+    with pytest.raises(ArgumentError):
+        tables.fit(rows(), "sick", **arguments)
+
+
+def test_a_folder_that_is_missing_is_noticed_before_the_training(tmp_path):
+    with pytest.raises(FileError, match="mkdir"):
+        tables.fit(TUMOURS, "diagnosis", out=tmp_path / "none" / "t.pellucid", epochs=10**9)
+
+
+def test_a_file_that_is_no_network_is_not_written_over(tmp_path, network):
+    (tmp_path / "notes.txt").write_text("dear diary")
+    with pytest.raises(FileError, match="not a trained network"):
+        network.save(tmp_path / "notes.txt")
+
+
+# The measures.
+
+
+def test_measures_are_scikit_learns():
+    draw = np.random.default_rng(2)
+    y = draw.integers(0, 2, 50).astype(float)
+    scores = np.round(draw.uniform(size=50), 1)  # with ties
+    assert area_under_roc(y, scores) == pytest.approx(metrics.roc_auc_score(y, scores))
+    classes = draw.integers(0, 3, 50).astype(float)
+    probabilities = draw.dirichlet([1, 1, 1], 50)
+    found = measure("classes", classes, answered("classes", probabilities), probabilities)
+    said = probabilities.argmax(axis=1)
+    assert found["mean F1"] == pytest.approx(metrics.f1_score(classes, said, average="macro"))
+    assert found["log loss"] == pytest.approx(metrics.log_loss(classes, probabilities))
+    numbers = draw.normal(size=(2, 50))
+    found = measure("number", *numbers)
+    assert found["R squared"] == pytest.approx(metrics.r2_score(*numbers))
+    assert found["mean absolute error"] == pytest.approx(metrics.mean_absolute_error(*numbers))
+    assert found["root mean squared error"] == pytest.approx(metrics.root_mean_squared_error(*numbers))
+
+
+def test_measures_that_are_not_defined_are_none():
+    nobody = measure("yes/no", np.ones(3), np.zeros(3), np.zeros(3))
+    assert nobody["AUC"] is None
+    assert nobody["precision"] is None
+    assert nobody["recall"] == 0
