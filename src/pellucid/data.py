@@ -7,7 +7,7 @@ nothing that is not a number, nothing that is not finite. `Stream`s give such ro
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -193,7 +193,13 @@ def _nested(value: Any, what: str) -> Arrays:
 
 def _class_weights(class_weight: Mapping[Any, float], y: Arrays, weight: NumPy | None) -> NumPy:
     if weight is not None:
-        raise DataError(message("You cannot `class_weight` and `sample_weight` at the same time."))
+        raise DataError(
+            message(
+                "You cannot `class_weight` and `sample_weight` at the same time.",
+                came="both",
+                mend="multiply the weights of the rows by those of their classes, and give sample_weight.",
+            )
+        )
     if not isinstance(y, np.ndarray):
         raise DataError(message("class_weight needs one array of targets.", came=type(y).__name__))
     targets = cast(NumPy, y)
@@ -282,6 +288,8 @@ class Stream:
     def __init__(self, source: Any, class_weight: Mapping[Any, float] | None = None) -> None:
         self.source = source
         self.class_weight = class_weight
+        #: What is done with each batch as it is read: a model puts its checks here.
+        self.prepare: Callable[[Rows], Rows] = lambda rows: rows
         self._peeked: list[Rows] = []
         self._iterator: Iterator[Any] | None = None
         #: How many batches an epoch has, or None if that is not known before it ends.
@@ -316,7 +324,7 @@ class Stream:
         while True:
             if self._peeked:
                 given = True
-                yield self._peeked.pop(0)
+                yield self.prepare(self._peeked.pop(0))
                 continue
             begun = self._iterator is None
             if self._iterator is None:
@@ -330,7 +338,7 @@ class Stream:
                     return
                 continue
             given = True
-            yield as_rows(*unpack(item), self.class_weight)
+            yield self.prepare(as_rows(*unpack(item), self.class_weight))
 
     def epoch_ends(self) -> None:
         """Let the source shuffle, if it does."""

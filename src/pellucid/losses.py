@@ -371,12 +371,15 @@ def _paired_targets(self: Any, y_true: np.ndarray[Any, Any], outputs: tuple[int 
     )
     # Keras spreads (rows,) over (rows, steps, 1) and the like; a clash of sizes is a mistake.
     if not alike and abs(len(row) - len(wanted)) != 1:
+        mend = f"give the last layer {row[-1]} unit{'s' if row[-1] != 1 else ''}, or look at y."
+        if isinstance(self, CategoricalCrossentropy) and row == (1,):
+            mend = "use sparse_categorical_crossentropy for whole-number classes."
         raise ShapeError(
             message(
                 f"{self.name}: each output needs its target.",
                 came=f"rows of y of shape {row}, rows of outputs of shape {wanted}",
                 expected="the same shape",
-                mend=f"give the last layer {row[-1]} unit{'s' if row[-1] != 1 else ''}, or look at y.",
+                mend=mend,
             )
         )
 

@@ -8,6 +8,7 @@ predict   answers for rows
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -226,8 +227,12 @@ class Model(Layer):
                 seeds.spend_row_order(source.count)
             if steps_per_epoch not in (None, -(-source.count // size)):
                 source = Stream(_Reshuffled(source, size, shuffle))
+        else:
+            source.prepare = self._prepared
         if isinstance(held_out, Rows):
             held_out = self._checked(held_out, "validation ")
+        elif held_out is not None:
+            held_out.prepare = functools.partial(self._prepared, what="validation ")
         self._order_spent = True
 
         listed = CallbackList(callbacks, add_history=True, model=self)
@@ -322,7 +327,9 @@ class Model(Layer):
         rows: Any = Stream(x) if is_stream(x) else as_rows(x, y, sample_weight)
         self._ready(rows.peek() if isinstance(rows, Stream) else rows, "evaluate")
         if isinstance(rows, Rows):
-            rows = self._checked(self._adjusted(rows))
+            rows = self._prepared(rows)
+        else:
+            rows.prepare = self._prepared
         self._order_spent = True
         listed = CallbackList(callbacks)
         listed.set_model(self)
@@ -462,6 +469,9 @@ class Model(Layer):
                         expected="one array of outputs, and one of targets",
                     )
                 )
+            if not self._objective.resolved:
+                # Targets that are refused must not settle which accuracy is meant.
+                self._checked(rows)
             y_shape = rows.y.shape if isinstance(rows.y, np.ndarray) else (None,)
             self._objective.resolve(cast(Any, y_shape), outputs)
             if not self.optimizer.built:
@@ -512,6 +522,9 @@ class Model(Layer):
     def _takes_columns(self) -> bool:
         shape = self.input_shape
         return isinstance(shape, tuple) and len(cast(Shape, shape)) == 2 and shape[-1] == 1
+
+    def _prepared(self, rows: Rows, what: str = "") -> Rows:
+        return self._checked(self._adjusted(rows), what)
 
     def _checked(self, rows: Rows, what: str = "") -> Rows:
         """Refuse numbers that are not finite, and labels that are no classes of the loss."""
