@@ -299,7 +299,8 @@ def compiled(function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
     text = lowered.as_text()
     if "callback" in text:
         return lowered.compile()
-    key = hashlib.sha256(f"{text}{jax.tree.structure(args)}".encode()).hexdigest()
+    place = f"{jax.default_backend()} {jax.tree.structure(args)}"
+    key = hashlib.sha256(f"{text}{place}".encode()).hexdigest()
     if key in _kept:
         _kept.move_to_end(key)
         return _kept[key]

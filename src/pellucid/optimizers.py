@@ -474,11 +474,24 @@ class Transformation(Optimizer):
         # The rate lives inside the transformation.
         self._variables, self._rate = [self.iterations], None
         self._structure: Any = None
+        self._built_for: set[Variable] = set()
+
+    def add_slots(self, variable: Variable) -> None:
+        """The state was made for certain weights, as a whole, and takes no others."""
+        if variable not in self._built_for:
+            raise StateError(
+                message(
+                    "an optax transformation keeps to the weights that it began with.",
+                    came=f"another weight, {variable.path}",
+                    mend="compile the model again.",
+                )
+            )
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Keep the transformation's state, leaf by leaf, in variables."""
         state = self.transformation.init([as_array(variable.value) for variable in variables])
         leaves, self._structure = jax.tree.flatten(state)
+        self._built_for = set(variables)
         for number, leaf in enumerate(leaves):
             name = f"state_{number}"
             self._variables.append(

@@ -358,6 +358,8 @@ class Model(Layer):
             parts = [self._answers(rows, rows.count) for rows in stream.batches(steps or stream.length)]
             return jax.tree.map(lambda *each: np.concatenate(each), *parts)
         rows = as_rows(x)
+        if steps is not None:
+            rows = rows.part(0, min(rows.count, steps * size))
         listed = CallbackList(callbacks)
         if listed.callbacks:
             listed.set_model(self)
