@@ -196,6 +196,11 @@ CHANGES = {
     "a schema of another type": lambda d: d.update(schema=[]),
     "a treatment that is unknown": lambda d: d["schema"]["features"][0].update(treatment="words"),
     "a scale that is text": lambda d: d["schema"]["features"][0].update(scale="1"),
+    "a spread of nothing": lambda d: d["schema"]["target"].update(spread=0),
+    "counts that are text": lambda d: d["training"].update(counts=["many"]),
+    "a regularizer from elsewhere": lambda d: d["model"]["layers"][2]["config"].update(
+        kernel_regularizer={"module": "os", "class_name": "system", "config": {}}
+    ),
     "labels that are lists": lambda d: d["schema"]["target"].update(labels=[[], []]),
     "a report without measures": lambda d: d["report"].pop("network"),
     "a report of another kind": lambda d: d["report"].update(kind="number"),

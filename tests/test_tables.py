@@ -1,5 +1,6 @@
 """A table to a trained network: what becomes of columns, rows and answers. scikit-learn is the judge."""
 
+import os
 import random
 from pathlib import Path
 
@@ -251,9 +252,8 @@ def test_yes_and_no_in_any_spelling_become_one_and_zero(tmp_path):
         schema = decide(table, "t").schema
         assert {each.treatment for each in schema.features} == {"yes/no"}
         np.testing.assert_array_equal(table.numbers(schema.features, 0, 2), [[1, 1, 1, 1], [0, 0, 0, 0]])
-    np.testing.assert_array_equal(
-        Table.of({name: [True, False] for name in "abcd"}).numbers(schema.features), [[1] * 4, [0] * 4]
-    )
+    with Table.of({name: [True, False] for name in "abcd"}) as table:
+        np.testing.assert_array_equal(table.numbers(schema.features), [[1] * 4, [0] * 4])
 
 
 def test_a_column_that_is_constant_in_the_training_rows_is_left_out():
@@ -436,6 +436,28 @@ def test_a_file_that_is_no_network_is_not_written_over(tmp_path, network):
     (tmp_path / "notes.txt").write_text("dear diary")
     with pytest.raises(FileError, match="not a trained network"):
         network.save(tmp_path / "notes.txt")
+
+
+def test_quotes_may_come_late_and_no_line_is_skipped(tmp_path):
+    lines = ["a,b", *["1,2"] * 30_000, '"3",4', "", "5,6"]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    with Table.open(tmp_path / "t.csv") as table:
+        assert table.rows == 30_002
+        np.testing.assert_array_equal(table.raw_numbers(["a"])["a"][-2:], [3, 5])
+    (tmp_path / "t.csv").write_text("\n".join([*lines, "7,8,9"]))
+    with pytest.raises(FileError, match=r"Line: 30005 .*Expected Number of Columns: 2 Found: 3"):
+        Table.open(tmp_path / "t.csv")
+
+
+def test_a_table_leaves_nothing_behind_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with Table.of(rows()):
+        assert len(os.listdir(tmp_path)) == 1
+    with pytest.raises(FileError):
+        Table.open(tmp_path / "none.csv")
+    with pytest.raises(DataError):
+        Table.of({"a": [1], "b": [1, 2]})
+    assert os.listdir(tmp_path) == []
 
 
 # The measures.

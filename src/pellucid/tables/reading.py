@@ -12,7 +12,7 @@ import difflib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -115,7 +115,7 @@ def require_file(path: str | os.PathLike[str]) -> None:
     near: list[str] = []
     if path.parent.is_dir():
         with contextlib.suppress(OSError):
-            near = difflib.get_close_matches(path.name, sorted(os.listdir(path.parent)), n=1, cutoff=0.6)
+            near = difflib.get_close_matches(path.name, sorted(os.listdir(path.parent)), n=1, cutoff=0.75)
     raise FileError(
         message(
             "there is no such file.",
@@ -163,9 +163,10 @@ class Table:
             # A name with * or ? would be taken for a pattern of names: each stands for itself here.
             literal = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
             try:
-                table._connection.execute(
-                    f"CREATE TEMP TABLE given AS SELECT * FROM {_READERS[kind]}", [literal]
-                )
+                with _heard():
+                    table._connection.execute(
+                        f"CREATE TEMP TABLE given AS SELECT * FROM {_READERS[kind]}", [literal]
+                    )
             except duckdb.Error as problem:
                 raise _unreadable(path, kind, str(problem)) from None
             table._look()
@@ -210,10 +211,30 @@ class Table:
             raise
         return table
 
+    def _run(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Let DuckDB do something that gives no rows."""
+        with self._working():
+            self._connection.execute(sql, list(values))
+
+    def _arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]:
+        """The columns that a question to DuckDB gives, as arrays."""
+        with self._working():
+            return cast(dict[str, Any], self._connection.execute(sql, list(values)).fetchnumpy())
+
+    @contextlib.contextmanager
+    def _working(self) -> Generator[None]:
+        """DuckDB's failures (memory or disk that ends) as ours, and Ctrl-C as what it is."""
+        try:
+            with _heard():
+                yield
+        except duckdb.Error as problem:
+            said = str(problem).splitlines()[0][:200]
+            raise FileError(message(f"{self.name} cannot be worked on.", came=said)) from None
+
     def _look(self) -> None:
-        described = self._connection.execute("DESCRIBE given").fetchall()
+        described = self.query("DESCRIBE given")
         self.columns = {str(row[0]): str(row[1]) for row in described}
-        self.rows = int(self._connection.execute("SELECT count(*) FROM given").fetchone()[0])
+        self.rows = int(self.query("SELECT count(*) FROM given")[0][0])
         if self.rows == 0:
             raise DataError(
                 message(
@@ -268,7 +289,8 @@ class Table:
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows that a question to DuckDB gives; the table's name is `given`."""
-        return cast(list[tuple[Any, ...]], self._connection.execute(sql, list(values)).fetchall())
+        with self._working():
+            return cast(list[tuple[Any, ...]], self._connection.execute(sql, list(values)).fetchall())
 
     def facts(self, name: str) -> dict[str, int]:
         """How many values of a column are there, how many are numbers, and how many are dates."""
@@ -314,7 +336,7 @@ class Table:
         fields = ", ".join(
             f"TRY_CAST({self._known(name)} AS DOUBLE) AS c{number}" for number, name in enumerate(names)
         )
-        found = self._connection.execute(f"SELECT {fields} FROM given ORDER BY rowid").fetchnumpy()
+        found = self._arrays(f"SELECT {fields} FROM given ORDER BY rowid")
         return {name: _filled(found[f"c{number}"]) for number, name in enumerate(names)}
 
     def numbers(
@@ -341,9 +363,9 @@ class Table:
         self.require(features)
         stop = self.rows if stop is None else min(stop, self.rows)
         fields = ", ".join(f"{self._treated(each)} AS c{number}" for number, each in enumerate(features))
-        found = self._connection.execute(
+        found = self._arrays(
             f"SELECT {fields} FROM given WHERE rowid >= ? AND rowid < ? ORDER BY rowid", [start, stop]
-        ).fetchnumpy()
+        )
         numbers = np.empty((stop - start, len(features)), np.float64 if wide else np.float32)
         with np.errstate(over="ignore"):
             for place, feature in enumerate(features):
@@ -402,7 +424,7 @@ class Table:
                 came="; ".join(said) + " (rows count from 1, without the header)",
                 expected="a number" + (", or yes or no," if words else "") + " in every row of these columns",
                 mend="fill them in (for example with the column's median), leave those rows out, "
-                "or train without these columns.",
+                "or train without these columns (--leave-out COLUMN).",
             )
         )
 
@@ -411,12 +433,12 @@ class Table:
     def begin_answers(self, columns: Mapping[str, str]) -> None:
         """Make room for columns of answers, with their DuckDB types."""
         fields = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
-        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE answers ({fields})")
+        self._run(f"CREATE OR REPLACE TEMP TABLE answers ({fields})")
 
     def add_answers(self, columns: Mapping[str, NumPy]) -> None:
         """Add the answers of the next rows."""
         self._connection.register("block", dict(columns))
-        self._connection.execute("INSERT INTO answers SELECT * FROM block")
+        self._run("INSERT INTO answers SELECT * FROM block")
         self._connection.unregister("block")
 
     def free_name(self, name: str) -> str:
@@ -435,10 +457,21 @@ class Table:
 
     def write_answered(self, path: str | os.PathLike[str], kind: str) -> None:
         """Write the table, each row with its answer, in the order of the rows."""
-        self._connection.execute(
+        self._run(
             "COPY (SELECT given.*, answers.* FROM given POSITIONAL JOIN answers) "
             f"TO '{_escaped(str(path))}' ({_WRITERS[kind]})"
         )
+
+
+@contextlib.contextmanager
+def _heard() -> Generator[None]:
+    """Ctrl-C while DuckDB works is what it is everywhere else."""
+    try:
+        yield
+    except RuntimeError as problem:
+        if "interrupted" in str(problem).lower():
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _filled(column: Any) -> NumPy:

@@ -85,8 +85,8 @@ def fit(
 ) -> TableNetwork:
     """Train a network that answers one column of a table from the others.
 
-    Ctrl-C ends the training, not the call: the best weights so far are kept, measured and saved, and
-    the network's `interrupted` is true.
+    Ctrl-C ends the training, not the call, once an epoch is over: the best weights so far are kept,
+    measured and saved, and the network's `interrupted` is true.
 
     Args:
         table: the name of a file (CSV, TSV, Parquet, JSON lines), a data frame, or a dict from names
@@ -209,10 +209,14 @@ def train(
             if stopping.stopped_epoch:
                 ended = "no longer better"
         except KeyboardInterrupt:
+            if not model.history or not model.history.epoch:
+                raise  # not one epoch was finished: there is nothing to keep
             ended = "interrupted"
         seconds = time.perf_counter() - began
         both = np.concatenate([rows, held_out])
-        linear = train_linear(prepared, x[both], targets[both])
+        linear, converged = train_linear(prepared, x[both], targets[both])
+    if not converged:
+        ended = "interrupted"
     history: dict[str, list[Any]] = dict(model.history.history) if model.history is not None else {}
     found = [_answers_to_measure(prepared, each) for each in (model, linear)]
     measured = report(
@@ -299,8 +303,8 @@ def compile_for(model: Any, kind: Kind, learning_rate: Any) -> None:
     model.compile(optimizer=Adam(learning_rate=learning_rate), loss=loss, metrics=metrics)
 
 
-def train_linear(prepared: Prepared, x: NumPy, targets: NumPy) -> Any:
-    """The same network without hidden layers, trained until nothing changes.
+def train_linear(prepared: Prepared, x: NumPy, targets: NumPy) -> tuple[Any, bool]:
+    """The same network without hidden layers, trained until nothing changes (or until Ctrl-C).
 
     Its penalty on the weights, 0.5 / rows * sum w^2, is small, and what makes the solution the only
     one where columns repeat each other or classes can be divided without error.
@@ -312,18 +316,21 @@ def train_linear(prepared: Prepared, x: NumPy, targets: NumPy) -> Any:
     steps_each = -(-len(x) // batch)
     epochs = max(5, -(-LINEAR_STEPS // steps_each))
     compile_for(model, prepared.schema.target.kind, CosineDecay(0.1, epochs * steps_each))
-    model.fit(x, targets, batch_size=batch, epochs=epochs, verbose=0)
-    return model
+    try:
+        model.fit(x, targets, batch_size=batch, epochs=epochs, verbose=0)
+    except KeyboardInterrupt:
+        return model, False
+    return model, True
 
 
 def batch_size(rows: int) -> int:
-    """Rows in a batch: 32 for small tables, more for large ones, so that an epoch stays short.
+    """Rows in a batch: few in small tables, so that an epoch has steps; more in large ones, so it is short.
 
-    >>> batch_size(400), batch_size(20_000), batch_size(10_000_000)
-    (32, 128, 1024)
+    >>> batch_size(100), batch_size(400), batch_size(20_000), batch_size(10_000_000)
+    (8, 32, 128, 1024)
     """
-    size = 32
-    while size < 1_024 and size * 150 < rows:
+    size = 8
+    while size < 1_024 and size * (20 if size < 32 else 150) < rows:
         size *= 2
     return size
 

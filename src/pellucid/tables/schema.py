@@ -173,6 +173,8 @@ def _target(data: Mapping[str, Any]) -> Target:
     if len({type(label) for label in labels}) > 1:
         raise ValueError("the labels are of different types")
     mean, spread = _number(data["mean"]), _number(data["spread"])
+    if spread <= 0:
+        raise ValueError("the spread of the target is not above 0")
     return Target(_text(data["name"]), kind, labels, _text(data["reason"]), mean, spread)
 
 
