@@ -215,6 +215,21 @@ def test_ctrl_c_keeps_what_there_is_and_says_so(tmp_path):
     assert network.report.network["accuracy"] > 0.5
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("the_thread", "Epoch 10/10"),
+        ("linear_regression", "exact:    perimeter = 6.880 * radius + -5.232"),
+        ("logistic_regression", "model.predict says 0.8"),
+    ],
+)
+def test_the_examples_run(name, says):
+    script = TUMOURS.with_name(f"{name}.py")
+    shown = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True)
+    assert says in shown.stdout
+    assert shown.stderr == ""
+
+
 # What cannot be done.
 
 

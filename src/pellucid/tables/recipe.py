@@ -327,7 +327,7 @@ def batch_size(rows: int) -> int:
     """Rows in a batch: few in small tables, so that an epoch has steps; more in large ones, so it is short.
 
     >>> batch_size(100), batch_size(400), batch_size(20_000), batch_size(10_000_000)
-    (8, 32, 128, 1024)
+    (8, 32, 256, 1024)
     """
     size = 8
     while size < 1_024 and size * (20 if size < 32 else 150) < rows:
