@@ -6,11 +6,16 @@ import pathlib
 # Compiled programs are kept between runs, apart from the user's own. Set before JAX is imported.
 os.environ["PELLUCID_CACHE"] = str(pathlib.Path(__file__).parent / ".pytest_cache" / "compiled")
 
+import hypothesis
 import pytest
 
 from pellucid.arrays import set_floatx
 from pellucid.naming import forget_names
 from pellucid.seeds import set_random_seed
+
+# The first example of a property may compile, and so be slow; runs can be repeated.
+hypothesis.settings.register_profile("pellucid", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("pellucid")
 
 
 @pytest.fixture(autouse=True)

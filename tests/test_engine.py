@@ -217,7 +217,7 @@ def test_batches_hold_every_row_once(rows, size, exact):
     assert cut.count == -(-rows // cut.size)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(rows=st.integers(1, 12), size=st.integers(1, 12), exact=st.booleans(), data=st.data())
 def test_the_loop_visits_each_batch_of_a_range_once_with_its_rows(rows, size, exact, data):
     cut = Batches(rows, min(size, rows), exact)
@@ -358,7 +358,7 @@ def test_predictions_do_not_depend_on_how_rows_are_batched(table, classifier, ba
     np.testing.assert_allclose(many, by_row, rtol=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(rows=st.integers(1, 2500))
 def test_every_row_gets_its_own_answer(rows):
     model = keras.Sequential([keras.Input(shape=(1,)), L.Rescaling(2.0)])
