@@ -60,14 +60,21 @@ def is_float(dtype: Any) -> bool:
     return bool(jnp.issubdtype(dtype, jnp.floating))
 
 
+def _host_float() -> str:
+    return floatx() if floatx() != "bfloat16" else "float32"
+
+
 def width_for_device(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Narrow a host array to what the device holds: floats to the default float, 64-bit ints to 32."""
     if array.dtype == np.bool_:
         return array
     if array.dtype.kind == "f":
-        return np.ascontiguousarray(array, dtype=floatx() if floatx() != "bfloat16" else "float32")
+        return np.ascontiguousarray(array, dtype=_host_float())
     if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and not jax.config.read("jax_enable_x64"):
-        return np.ascontiguousarray(array, dtype=np.int32)
+        held = np.iinfo(np.int32)
+        fits = not array.size or (array.min() >= held.min and array.max() <= held.max)
+        # Larger ones become floats, rounded, rather than other whole numbers.
+        return np.ascontiguousarray(array, dtype=np.int32 if fits else _host_float())
     return np.ascontiguousarray(array)
 
 

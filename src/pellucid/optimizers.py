@@ -7,7 +7,7 @@ apply the constraints, count the step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -83,6 +83,8 @@ class Optimizer(Configurable):
         self._variables: list[Variable] = [self.iterations]
         self._schedule: Any = None
         self._rate: Variable | None = None
+        if isinstance(learning_rate, Mapping):
+            learning_rate = schedules.get(learning_rate)
         if isinstance(learning_rate, LearningRateSchedule) or callable(learning_rate):
             self._schedule = learning_rate
         else:

@@ -38,6 +38,7 @@ class Model(Layer):
     """A layer that can be trained. One of your own holds layers as attributes and overrides `call`.
 
     Example:
+        >>> from pellucid.layers import Dense
         >>> class Line(Model):
         ...     def __init__(self):
         ...         super().__init__()
