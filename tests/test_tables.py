@@ -18,7 +18,7 @@ from pellucid.tables import recipe
 from pellucid.tables.columns import decide
 from pellucid.tables.reading import Table
 from pellucid.tables.report import answered, area_under_roc, measure
-from pellucid.tables.schema import Schema
+from pellucid.tables.schema import Feature, Schema
 
 TUMOURS = Path(__file__).parents[1] / "examples" / "tumours.csv"
 
@@ -318,6 +318,27 @@ def test_many_blocks_are_answered_as_one_and_in_order(network, monkeypatch):
         parts = list(network.blocks(table))
     assert [len(part) for part in parts] == [100] * 5 + [69]
     np.testing.assert_array_equal(np.concatenate([part.probability for part in parts]), whole.probability)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_a_large_table_keeps_the_order_of_its_rows(tmp_path, ending):
+    count = 300_000
+    path, out = tmp_path / f"large.{ending}", tmp_path / "answered.parquet"
+    how = {"csv": "(format csv, header)", "jsonl": "(format json)"}.get(ending, "(format parquet)")
+    duckdb.execute(f"COPY (SELECT range AS n, random() AS x FROM range({count})) TO '{path}' {how}")
+    number = Feature("n")
+    with Table.open(path) as table:
+        assert table.query("SELECT count(*) FROM given WHERE n::BIGINT != rowid") == [(0,)]
+        found = np.concatenate(list(table.blocks([number, Feature("x")])))[:, 0]
+        np.testing.assert_array_equal(found, np.arange(count))
+        table.begin_answers({"answer": "DOUBLE"})
+        for start in range(0, count, 16_384):
+            table.add_answers({"answer": found[start : start + 16_384].astype(float)})
+        table.write_answered(out, "parquet")
+    wrong = duckdb.execute(f"SELECT count(*) FROM read_parquet('{out}') WHERE n::BIGINT != answer").fetchall()
+    assert wrong == [(0,)]
+    with Table.of({"n": np.arange(count), "x": np.zeros(count)}) as table:
+        np.testing.assert_array_equal(table.numbers([number])[:, 0], np.arange(count))
 
 
 def test_the_threshold_says_from_where_on_the_answer_is_yes(network):

@@ -24,7 +24,7 @@ from pellucid.tables.schema import MISSING, Feature
 
 NumPy = np.ndarray[Any, Any]
 #: How many rows are read, answered and written at a time.
-BLOCK = 65_536
+BLOCK = 16_384
 #: How many columns, or rows of a column, a message names.
 NAMED = 5
 
@@ -276,6 +276,14 @@ class Table:
             return f"(CASE WHEN isnan({column}) THEN NULL ELSE {column} END)"
         return column
 
+    def _number(self, name: str) -> str:
+        """A column as numbers as they are; NULL or NaN where it holds none."""
+        column = quoted(name)
+        # The words for missing values are no numbers either, so they need not be looked for.
+        if self.columns[name].startswith("ENUM"):
+            column = f"{column}::VARCHAR"
+        return f"TRY_CAST({column} AS DOUBLE)"
+
     def _treated(self, feature: Feature) -> str:
         """A column as numbers, and NULL where it holds none."""
         known = self._known(feature.name)
@@ -283,7 +291,7 @@ class Table:
             written = f"lower({known}::VARCHAR)"
             cases = " ".join(f"WHEN '{_escaped(word)}' THEN {number!r}" for word, number in feature.values)
             return f"(CASE {written} {cases} ELSE NULL END)::DOUBLE"
-        return f"TRY_CAST({known} AS DOUBLE)"
+        return self._number(feature.name)
 
     # Reading.
 
@@ -294,15 +302,18 @@ class Table:
 
     def facts(self, name: str) -> dict[str, int]:
         """How many values of a column are there, how many are numbers, and how many are dates."""
-        known = self._known(name)
-        kind = self.columns[name]
-        numbers = f"count(TRY_CAST({known} AS DOUBLE))" if self.is_text(name) or self.is_number(name) else "0"
-        dates = f"count(TRY_CAST({known} AS TIMESTAMP))" if self.is_text(name) else "0"
-        row = self.query(f"SELECT count({known}), {numbers}, {dates} FROM given")[0]
-        there, counted, dated = (int(value) for value in row)
-        if kind in ("DATE", "TIME") or kind.startswith("TIMESTAMP"):
-            dated = there
-        return {"there": there, "numbers": counted, "dates": dated}
+        known, kind = self._known(name), self.columns[name]
+        if not self.is_text(name):
+            there = int(self.query(f"SELECT count({known}) FROM given")[0][0])
+            dated = kind in ("DATE", "TIME") or kind.startswith("TIMESTAMP")
+            return {"there": there, "numbers": there * self.is_number(name), "dates": there * dated}
+        number = self._number(name)
+        numbers, others, dates = self.query(
+            f"SELECT count(*) FILTER (NOT isnan(number)), count(*) FILTER (word IS NOT NULL), "
+            f"count(TRY_CAST(word AS TIMESTAMP)) FROM (SELECT {number} AS number, "
+            f"CASE WHEN {number} IS NULL THEN {known} ELSE NULL END AS word FROM given)"
+        )[0]
+        return {"there": int(numbers) + int(others), "numbers": int(numbers), "dates": int(dates)}
 
     def different(self, name: str, most: int) -> list[tuple[Any, int]]:
         """The different values of a column that are there, at most `most + 1`, each with its count."""
@@ -333,9 +344,7 @@ class Table:
 
     def raw_numbers(self, names: Sequence[str]) -> dict[str, NumPy]:
         """Columns as 64-bit numbers; NaN where there is none."""
-        fields = ", ".join(
-            f"TRY_CAST({self._known(name)} AS DOUBLE) AS c{number}" for number, name in enumerate(names)
-        )
+        fields = ", ".join(f"{self._number(name)} AS c{number}" for number, name in enumerate(names))
         found = self._arrays(f"SELECT {fields} FROM given ORDER BY rowid")
         return {name: _filled(found[f"c{number}"]) for number, name in enumerate(names)}
 
@@ -363,6 +372,7 @@ class Table:
         self.require(features)
         stop = self.rows if stop is None else min(stop, self.rows)
         fields = ", ".join(f"{self._treated(each)} AS c{number}" for number, each in enumerate(features))
+        # Without ORDER BY, several threads give the rows in any order.
         found = self._arrays(
             f"SELECT {fields} FROM given WHERE rowid >= ? AND rowid < ? ORDER BY rowid", [start, stop]
         )
