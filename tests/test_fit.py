@@ -1,6 +1,7 @@
 """`fit` and its siblings as people call them: forms of data, weights, callbacks, parts of one's own."""
 
 import csv
+import gc
 import itertools
 import math
 import os
@@ -1002,6 +1003,30 @@ def test_ctrl_c_in_a_long_fit_leaves_a_model_and_a_history_of_the_epochs_done(ta
     assert len(model.history.history["loss"]) == steps // 4
     assert np.isfinite(model.evaluate(*table, verbose=0))
     assert len(model.fit(*table, epochs=2, verbose=0).epoch) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_ctrl_c_that_falls_into_the_collection_of_garbage_is_heard_later(table, stream):
+    def _xla_gc_callback(phase, info):  # what JAX calls its own, in which exceptions are lost
+        if phase == "start":
+            signal.raise_signal(signal.SIGINT)
+
+    def collect(epoch, logs):
+        if epoch == 2:
+            gc.callbacks.append(_xla_gc_callback)
+            try:
+                gc.collect()
+            finally:
+                gc.callbacks.remove(_xla_gc_callback)
+
+    model = line()
+    data = (Sequence(*table),) if stream else table
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=collect)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*data, epochs=20, verbose=0, callbacks=[callback])
+    assert model.history.epoch == [0, 1, 2]
+    assert int(model.optimizer.iterations.value) == 12
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_warnings_are_not_given_for_usual_code(table, classifier):

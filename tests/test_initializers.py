@@ -13,7 +13,7 @@ shapes = st.lists(st.integers(1, 9), min_size=0, max_size=3).map(tuple)
 words = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(seed=words, position=words, shape=shapes, low=st.sampled_from([-0.31, -1.0, 0.0, 0.25]))
 def test_uniform_numbers_are_bit_for_bit_those_of_jax(seed, position, shape, low):
     key = seeds.key(seed, position)
@@ -21,7 +21,7 @@ def test_uniform_numbers_are_bit_for_bit_those_of_jax(seed, position, shape, low
     np.testing.assert_array_equal(seeds.uniform(key, shape, low, low + 0.75), theirs)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(seed=words, count=st.integers(1, 3000))
 def test_random_words_are_those_of_jax(seed, count):
     key = seeds.key(seed)

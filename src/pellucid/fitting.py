@@ -106,13 +106,15 @@ class ArrayTraining:
         self.data = jax.device_put(rows)
         self.held_out = jax.device_put(held_out) if inside else None
         self.pace = Pace()
+        self.ctrl_c = CtrlC()
         self.started: deque[_Chunk] = deque()
         self.epoch_began = self.read_at = 0.0
 
     def run(self) -> None:
         """Train all epochs. Ctrl-C leaves the weights and the history of all steps that were started."""
         try:
-            self._run()
+            with self.ctrl_c.heard():
+                self._run()
         except KeyboardInterrupt:
             self._keep_history()
             raise
@@ -154,6 +156,7 @@ class ArrayTraining:
         at, end = 0, count * steps
         self.epoch_began = self.read_at = time.perf_counter()
         while at < end:
+            self.ctrl_c.check()
             stop = min(end, at + (plan.steps_per_execution if self.by_batch else self.pace.chunk))
             if self.by_batch:
                 plan.callbacks.on_train_batch_begin(at)
@@ -246,6 +249,43 @@ def whole() -> Generator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
+class CtrlC:
+    """Ctrl-C while training. One that was lost is heard at the next `check`.
+
+    Whenever Python collects its garbage, JAX collects its own, and what is raised within that goes
+    nowhere. With many short chunks Ctrl-C falls there now and then.
+    """
+
+    def __init__(self) -> None:
+        self.lost = False
+
+    @contextlib.contextmanager
+    def heard(self) -> Generator[None]:
+        """Listen for the length of a with block."""
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread() or not callable(before):
+            yield
+            return
+
+        def hear(number: int, frame: Any) -> None:
+            if frame is not None and frame.f_code.co_name == "_xla_gc_callback":
+                self.lost = True
+            else:
+                before(number, frame)
+
+        signal.signal(signal.SIGINT, hear)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def check(self) -> None:
+        """Raise what was lost."""
+        if self.lost:
+            self.lost = False
+            signal.raise_signal(signal.SIGINT)
+
+
 class StreamTraining:
     """`fit` on batches that come one by one. Smaller batches are filled up where rows are independent."""
 
@@ -254,9 +294,14 @@ class StreamTraining:
         self.steps = steps_per_epoch or stream.length
         self.batches_of_steps = steps_per_epoch
         self.largest = 0
+        self.ctrl_c = CtrlC()
 
     def run(self) -> None:
         """Train all epochs."""
+        with self.ctrl_c.heard():
+            self._run()
+
+    def _run(self) -> None:
         plan = self.plan
         for epoch in range(plan.initial_epoch, plan.epochs):
             plan.callbacks.on_epoch_begin(epoch)
@@ -277,6 +322,7 @@ class StreamTraining:
         steps, looked = 0, began
         wanted = self.batches_of_steps or self.stream.length
         for rows in self.stream.batches(wanted):
+            self.ctrl_c.check()
             plan.callbacks.on_train_batch_begin(steps)
             sums, logs = self.one_step(rows, sums)
             row, steps = logs, steps + 1
