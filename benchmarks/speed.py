@@ -127,14 +127,15 @@ def machine() -> str:
             if "model name" in line
         ]
         name = models[0] if models else name
-    versions = []
+    versions: list[str] = []
     for package in ("jax", "numpy", "keras", "tensorflow", "tensorflow_cpu", "scikit-learn", "torch"):
         try:
             versions.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             continue
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores, {platform.system()}, Python {platform.python_version()}; {', '.join(versions)}"
+    python = f"{platform.system()}, Python {platform.python_version()}"
+    return f"{name}, {cores} cores, {python}; {', '.join(versions)}"
 
 
 def report(steps: dict[str, Any], starts: dict[str, list[float]], rows: list[float], rounds: int) -> str:
@@ -144,9 +145,9 @@ def report(steps: dict[str, Any], starts: dict[str, list[float]], rows: list[flo
         "# How fast Pellucid trains",
         "",
         "Written by `make bench`, from one run: every contender in a process of its own, all in turn,",
-        f"{rounds} rounds, medians. Same table, network, batch size, shuffling and Adam for everybody; accuracy is",
-        "measured while training, except by scikit-learn; each is written as its own tutorial says. Compiling is",
-        "not in these times (it is in the start-up below). The bare loop is JAX written by hand for the one",
+        f"{rounds} rounds, medians. Same table, network, batch size, shuffling and Adam for everybody; accuracy",
+        "is measured while training, except by scikit-learn; each is written as its own tutorial says. Compiling",
+        "is not in these times (it is in the start-up below). The bare loop is JAX written by hand for the one",
         "network, all epochs in one call: there is nothing around the arithmetic.",
         "",
         f"Machine: {machine()}.",

@@ -99,7 +99,7 @@ def test_fit_says_what_it_found_and_what_comes_next(tmp_path):
         "30 columns",
         "Training: epoch 1 of at most",
         'always "benign"',
-        "linear model",
+        "logistic regression",
         "pellucid predict 'my tumours.pellucid' 'my tumours.csv'",
     ):
         assert text in out
@@ -208,7 +208,7 @@ def test_ctrl_c_keeps_what_there_is_and_says_so(tmp_path):
     assert run.returncode == 130, errors
     assert errors.startswith("pellucid: stopped by Ctrl-C after")
     assert "t.pellucid" in errors
-    assert "linear model" in out
+    assert "logistic regression" in out
     network = tables.load(tmp_path / "t.pellucid")
     assert network.interrupted
     assert 1 <= network.training["epochs"] == len(network.history["loss"]) < 100_000

@@ -390,7 +390,7 @@ def _print_report(console: Console, report: Report, target: str) -> None:
 
     table: RichTable = Table(box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     table.title = f"On {report.rows['test']:,} test rows, never seen in training"
-    for heading in ("", "network", "linear model", f"always {_safe(shown(report.always))}"):
+    for heading in ("", "network", report.linear_name, f"always {_safe(shown(report.always))}"):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, *values in report.table():
         cells = [

@@ -60,6 +60,11 @@ class Report:
             for name, value in self.network.items()
         ]
 
+    @property
+    def linear_name(self) -> str:
+        """What the linear model is called."""
+        return "linear regression" if self.kind == "number" else "logistic regression"
+
     def verdict(self) -> str:
         """One plain sentence that says whether the network was worth it."""
         name = FIRST_MEASURE[self.kind]
@@ -75,10 +80,10 @@ class Report:
         # Differences of less than a hundredth of what there was to gain are chance on few rows.
         gain = 0.01 * abs(linear - constant)
         if sign * (network - linear) > gain:
-            return f"By {name} the network is better than a linear model."
+            return f"By {name} the network is better than a {self.linear_name}."
         if sign * (linear - network) > gain:
-            return f"By {name} a linear model is better than the network on these rows."
-        return f"By {name} a linear model is as good as the network on these rows."
+            return f"By {name} a {self.linear_name} is better than the network on these rows."
+        return f"By {name} a {self.linear_name} is as good as the network on these rows."
 
     def to_json(self) -> dict[str, Any]:
         """The report in JSON's types."""
