@@ -113,7 +113,7 @@ class ArrayTraining:
     def run(self) -> None:
         """Train all epochs. Ctrl-C leaves the weights and the history of all steps that were started."""
         try:
-            with self.ctrl_c.heard():
+            with self.ctrl_c.listening():
                 self._run()
         except KeyboardInterrupt:
             self._keep_history()
@@ -156,14 +156,13 @@ class ArrayTraining:
         at, end = 0, count * steps
         self.epoch_began = self.read_at = time.perf_counter()
         while at < end:
-            self.ctrl_c.check()
             stop = min(end, at + (plan.steps_per_execution if self.by_batch else self.pace.chunk))
             if self.by_batch:
                 plan.callbacks.on_train_batch_begin(at)
             if at % steps == 0:
                 sums = engine.no_sums()
             before = engine.parts.read()._replace(metrics=sums)
-            with whole():
+            with self.ctrl_c.whole():
                 state, logs = engine.run(
                     self.loop, before, self.data, self.held_out, order, validated, at, stop
                 )
@@ -233,43 +232,28 @@ class ArrayTraining:
         return self.engine.named(row[len(row) // 2 :])
 
 
-@contextlib.contextmanager
-def whole() -> Generator[None]:
-    """Let Ctrl-C wait until what is within is done, so that weights are never half written."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    heard: list[Any] = []
-    before = signal.signal(signal.SIGINT, lambda *seen: heard.append(seen))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if heard:
-        signal.raise_signal(signal.SIGINT)
-
-
 class CtrlC:
-    """Ctrl-C while training. One that was lost is heard at the next `check`.
+    """Ctrl-C while training: heard between the chunks that are started, never within one.
 
     Whenever Python collects its garbage, JAX collects its own, and what is raised within that goes
-    nowhere. With many short chunks Ctrl-C falls there now and then.
+    nowhere. A Ctrl-C that falls there is kept for the next chunk, too.
     """
 
     def __init__(self) -> None:
-        self.lost = False
+        self.kept = False
+        self.busy = False
 
     @contextlib.contextmanager
-    def heard(self) -> Generator[None]:
-        """Listen for the length of a with block."""
+    def listening(self) -> Generator[None]:
+        """Listen for the length of a with block; other threads than the main one hear nothing anyway."""
         before = signal.getsignal(signal.SIGINT)
         if threading.current_thread() is not threading.main_thread() or not callable(before):
             yield
             return
 
         def hear(number: int, frame: Any) -> None:
-            if frame is not None and frame.f_code.co_name == "_xla_gc_callback":
-                self.lost = True
+            if self.busy or (frame is not None and frame.f_code.co_name == "_xla_gc_callback"):
+                self.kept = True
             else:
                 before(number, frame)
 
@@ -279,10 +263,21 @@ class CtrlC:
         finally:
             signal.signal(signal.SIGINT, before)
 
+    @contextlib.contextmanager
+    def whole(self) -> Generator[None]:
+        """Let Ctrl-C wait until what is within is done, so that weights are never half written."""
+        self.check()
+        self.busy = True
+        try:
+            yield
+        finally:
+            self.busy = False
+        self.check()
+
     def check(self) -> None:
-        """Raise what was lost."""
-        if self.lost:
-            self.lost = False
+        """Raise what was kept."""
+        if self.kept:
+            self.kept = False
             signal.raise_signal(signal.SIGINT)
 
 
@@ -298,7 +293,7 @@ class StreamTraining:
 
     def run(self) -> None:
         """Train all epochs."""
-        with self.ctrl_c.heard():
+        with self.ctrl_c.listening():
             self._run()
 
     def _run(self) -> None:
@@ -322,7 +317,6 @@ class StreamTraining:
         steps, looked = 0, began
         wanted = self.batches_of_steps or self.stream.length
         for rows in self.stream.batches(wanted):
-            self.ctrl_c.check()
             plan.callbacks.on_train_batch_begin(steps)
             sums, logs = self.one_step(rows, sums)
             row, steps = logs, steps + 1
@@ -356,7 +350,7 @@ class StreamTraining:
         loop = Loop(batches, 1)
         order, validated = np.arange(batches.size, dtype=np.int32)[None], np.zeros(1, np.bool_)
         before = engine.parts.read()._replace(metrics=sums)
-        with whole():
+        with self.ctrl_c.whole():
             state, logs = engine.run(loop, before, rows, None, order, validated, 0, 1)
             engine.parts.write(state)
         return state.metrics, logs
