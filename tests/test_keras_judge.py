@@ -64,5 +64,5 @@ def test_the_same_code_gives_the_numbers_of_keras(answers, case):
 def test_the_judge_is_the_keras_that_we_follow():
     if not JUDGE.exists():
         pytest.fail(f"the judge is missing: {JUDGE} does not exist. `make test` sets it up.")
-    ask = "import os; os.environ['KERAS_BACKEND'] = 'jax'; import keras; print(keras.__version__)"
+    ask = "import importlib.metadata; print(importlib.metadata.version('keras'))"
     assert subprocess.check_output([str(JUDGE), "-c", ask], text=True).strip() == "3.15.1"
