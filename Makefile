@@ -63,12 +63,15 @@ clean:
 	@$(BIN)/python $(PIP) --editable '.[dev]'
 	@touch $@
 
+WITHOUT_CUDA := .venvs/bench/bin/python -c 'import json, sys; names = [each["metadata"]["name"] \
+  for each in json.load(sys.stdin)["install"]]; sys.exit(any("nvidia" in name for name in names))'
+
 # PyTorch comes along where it installs without CUDA, whose packages weigh gigabytes.
 .venvs/bench/ready: pyproject.toml constraints.txt
 	@echo "Installing the peers into .venvs/bench (once; a few minutes)"
 	@test -x .venvs/bench/bin/python || $(PYTHON) -m venv .venvs/bench
 	@.venvs/bench/bin/python $(PIP) --editable . keras==3.15.1 scikit-learn tensorflow-cpu
-	@if .venvs/bench/bin/python $(PIP) --dry-run --report - torch==2.13.0 2>/dev/null | grep -qi nvidia; \
-	then echo "PyTorch would bring CUDA here: left out"; \
-	else .venvs/bench/bin/python $(PIP) torch==2.13.0 || echo "PyTorch does not install here: left out"; fi
+	@if .venvs/bench/bin/python $(PIP) --dry-run --report - torch==2.13.0 2>/dev/null | $(WITHOUT_CUDA); \
+	then .venvs/bench/bin/python $(PIP) torch==2.13.0; \
+	else echo "PyTorch does not install here, or would bring CUDA: left out"; fi
 	@touch $@
