@@ -59,5 +59,26 @@ def test_importing_the_package_does_not_import_jax(module):
     assert subprocess.check_output([sys.executable, "-c", look], text=True).strip() == "[]"
 
 
+SEEDED = """
+import sys, random, numpy
+import pellucid as keras
+{before}
+{seed}
+model = keras.Sequential([keras.layers.Dense(3, activation="relu"), keras.layers.Dense(1)])
+model.compile("adam", "mse")
+x = numpy.arange(40.0).reshape(20, 2) / 40
+print(model.fit(x, x[:, 0], batch_size=8, epochs=2, verbose=0).history, random.random(), numpy.random.rand())
+"""
+
+
+@pytest.mark.parametrize("seed", ["keras.utils.set_random_seed(1)", "random.seed(1); numpy.random.seed(1)"])
+def test_a_seed_gives_the_same_numbers_whatever_was_imported_when_it_was_set(seed):
+    first, second = (
+        subprocess.check_output([sys.executable, "-c", SEEDED.format(before=before, seed=seed)], text=True)
+        for before in ("", "import jax, rich.console; keras.models, keras.layers")
+    )
+    assert first == second
+
+
 def test_the_version_is_a_version():
     assert [part.isdigit() for part in pellucid.__version__.split(".")] == [True] * 3

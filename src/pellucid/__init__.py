@@ -12,6 +12,9 @@ Names are loaded when they are first used, so that what needs no JAX does not wa
 from __future__ import annotations
 
 import importlib
+import random
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -68,11 +71,30 @@ _names = {
 __all__ = [*_names, *_namespaces, "__version__"]  # noqa: PLE0604 # pyright: ignore[reportUnsupportedDunderAll]
 
 
+def _module(name: str) -> ModuleType:
+    """Import one of our modules, and leave the random streams as they are.
+
+    JAX draws from NumPy's, and rich from Python's, as they are imported. A seed set before the first
+    layer is made must still give the numbers that Keras gives, which imports everything at once.
+    """
+    path = f"pellucid.{name}"
+    if path in sys.modules:
+        return sys.modules[path]
+    numpy = sys.modules.get("numpy")
+    drawn, drawn_by_numpy = random.getstate(), numpy.random.get_state() if numpy else None
+    try:
+        return importlib.import_module(path)
+    finally:
+        random.setstate(drawn)
+        if numpy:
+            numpy.random.set_state(drawn_by_numpy)
+
+
 def __getattr__(name: str) -> Any:
     if name in _namespaces:
-        return importlib.import_module(f"pellucid.{name}")
+        return _module(name)
     if name in _names:
-        return getattr(importlib.import_module(f"pellucid.{_names[name]}"), name)
+        return getattr(_module(_names[name]), name)
     raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
 
 
