@@ -425,6 +425,14 @@ def cases(keras):
             "history/loss": np.array(history.history["loss"]),
         }
 
+    def short_epochs():
+        keras.utils.set_random_seed(11)
+        model = sigmoid()
+        model.compile("adam", bce)
+        history = model.fit(x, binary, batch_size=32, steps_per_epoch=7, epochs=5, verbose=0)
+        return seen(model, history, binary)
+
+    listed["fewer steps than batches"] = short_epochs
     listed["the same weights set"] = explicit_weights
     listed["a second fit"] = second_fit("")
     listed["a second fit after compile"] = second_fit("compile")
