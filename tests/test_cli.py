@@ -278,3 +278,12 @@ def test_a_file_that_was_tampered_with_is_refused_by_every_command(tmp_path, fil
     (tmp_path / "x.pellucid").write_bytes(content)
     refused(call("describe", tmp_path / "x.pellucid"), "damaged")
     refused(call("predict", tmp_path / "x.pellucid", TUMOURS), "damaged")
+
+
+def test_a_network_is_saved_though_nobody_reads_what_fit_prints(tmp_path):
+    file = tmp_path / "t.pellucid"
+    command = (
+        f"{sys.executable} -m pellucid fit {TUMOURS} --target diagnosis --epochs 2 --out {file} | head -1"
+    )
+    subprocess.run(["bash", "-c", command], check=True, capture_output=True)
+    assert file.exists()

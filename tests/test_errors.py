@@ -1,5 +1,6 @@
 """Bad input: each case raises one clear error of our family, before anything is changed."""
 
+import jax.numpy as jnp
 import numpy as np
 import pandas
 import pytest
@@ -440,3 +441,62 @@ def test_a_suggestion_is_the_nearest_name_or_the_list():
     assert did_you_mean("Adm", ["adam", "sgd"]) == 'did you mean "adam"?'
     assert did_you_mean("zzzz", ["adam", "sgd"]) == "known are: adam, sgd."
     assert did_you_mean("zzzz", []) == "there are none."
+
+
+X, Y = np.linspace(-1, 1, 30).reshape(10, 3), np.arange(10) % 2
+
+
+class GivesAVariableToJax(keras.layers.Layer):
+    def build(self, input_shape):
+        self.w = self.add_weight(shape=(input_shape[-1], 1), name="w")
+
+    def call(self, inputs):
+        return jnp.matmul(inputs, self.w)
+
+
+def batches_once():
+    yield X, Y
+
+
+@pytest.mark.parametrize(
+    ("mistake", "mends"),
+    [
+        (lambda: a_model().fit((X, Y)), "model.fit(X, y), not model.fit((X, y))"),
+        (lambda: a_model().fit(batches_once), "call it: batches_once()"),
+        (lambda: a_model().fit(X, Y, validation_data=X), "validation_data=(X, y)"),
+        (lambda: a_model().fit(X, Y, class_weight="balanced"), "{0: 1.0"),
+        (lambda: keras.optimizers.Adam(lr=0.1), "write learning_rate"),
+        (lambda: keras.optimizers.SGD(momentun=0.1), 'did you mean "momentum"'),
+        (lambda: a_model().compile("adam", "mse", ["accuracy"]), "metrics=['accuracy']"),
+        (lambda: GivesAVariableToJax()(X), "x @ self.w"),
+    ],
+)
+def test_a_beginner_s_mistake_is_told_how_to_mend(mistake, mends):
+    with pytest.raises(PellucidError) as refused:
+        mistake()
+    assert mends in str(refused.value)
+
+
+def test_one_row_by_itself_is_told_from_a_list_of_one_row():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    with pytest.raises(ShapeError, match=r"X\[:1\]"):
+        model.predict(X[0], verbose=0)
+
+
+def test_pictures_without_flatten_are_told_so():
+    model = keras.Sequential([keras.layers.Dense(3, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    with pytest.raises(ShapeError, match="Flatten"):
+        model.fit(np.zeros((5, 8, 8)), np.arange(5) % 3, verbose=0)
+
+
+def test_a_generator_that_ends_before_the_last_epoch_is_warned_of():
+    model = a_model()
+    with pytest.warns(UserWarning, match="ran out of data after 1 of 3 epochs"):
+        history = model.fit(batches_once(), epochs=3, verbose=0)
+    assert len(history.epoch) == 1
+
+
+def test_softmax_over_one_unit_is_warned_of():
+    with pytest.warns(UserWarning, match="sigmoid"):
+        keras.layers.Dense(1, "softmax")(X)

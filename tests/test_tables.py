@@ -507,3 +507,14 @@ def test_measures_that_are_not_defined_are_none():
     assert nobody["AUC"] is None
     assert nobody["precision"] is None
     assert nobody["recall"] == 0
+
+
+def test_the_positive_answer_can_be_said():
+    columns = {
+        "size": [float(n) for n in range(40)],
+        "end": ["alive" if n > 9 else "dead" for n in range(40)],
+    }
+    network = tables.fit(columns, "end", yes="alive", epochs=2)
+    assert network.schema.target.positive == "alive"
+    with pytest.raises(ArgumentError, match="one of the two values"):
+        tables.fit(columns, "end", yes="living", epochs=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,12 @@ def tanh(x: ArrayLike) -> Array:
 @CATALOGUE.entry()
 def softmax(x: ArrayLike, axis: int = -1) -> Array:
     """a_i = exp(z_i) / sum_j exp(z_j)."""
-    return jax.nn.softmax(as_float(x), axis=axis)
+    z = as_float(x)
+    if z.ndim and z.shape[axis] == 1:
+        warnings.warn(
+            "softmax over one number is always 1: nothing can be learned. Did you mean sigmoid?", stacklevel=2
+        )
+    return jax.nn.softmax(z, axis=axis)
 
 
 @CATALOGUE.entry()

@@ -117,6 +117,10 @@ def fit(
         str | None,
         typer.Option(metavar="KIND", help="yes/no, classes or number, if not what the values suggest."),
     ] = None,
+    yes: Annotated[
+        str | None,
+        typer.Option(metavar="VALUE", help="Which of two values is yes, if not what they suggest."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the name of the file.")] = False,
 ) -> None:
     """Train a network that answers one column of a table from the others."""
@@ -135,7 +139,8 @@ def fit(
     if os.path.exists(file) and os.path.samefile(file, table):
         raise ArgumentError(message("the network would be written over the table.", came=file))
     require_replaceable(file)
-    prepared = recipe.prepare(table, target, seed=seed, leave_out=leave_out or (), kind=kind)  # pyright: ignore[reportArgumentType]
+    known: Any = kind
+    prepared = recipe.prepare(table, target, seed=seed, leave_out=leave_out or (), kind=known, yes=yes)
     if quiet:
         network = recipe.train(prepared, epochs=epochs)
     else:
@@ -304,8 +309,15 @@ def describe(
 def _console() -> Console:
     from rich.console import Console
 
+    class Patient(Console):
+        """A console that goes on when nobody reads it any more, so that no network is lost."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
     wide = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(highlight=False, width=None if wide else WIDTH)
+    return Patient(highlight=False, width=None if wide else WIDTH)
 
 
 def _safe(text: str) -> str:
@@ -354,7 +366,10 @@ def _print_columns(console: Console, schema: Schema, counts: Sequence[int]) -> N
         what += more
     console.print(f"[bold]Target[/]    {_safe(target.name)}, {what}")
     if target.positive is not None:
-        console.print(f"          yes is {_safe(shown(target.positive))}, because {_safe(target.reason)}")
+        console.print(
+            f"          yes is {_safe(shown(target.positive))}, because {_safe(target.reason)}"
+            f"{'' if target.reason.startswith('that') else ' (--yes VALUE changes that)'}"
+        )
     elif target.reason:
         console.print(f"          {_safe(target.reason)}")
     console.print(f"[bold]Features[/]  {len(schema.features)} columns")

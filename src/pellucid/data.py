@@ -95,8 +95,18 @@ def _from_frame(value: Any, what: str) -> NumPy:
     return np.asarray(frame.to_numpy())
 
 
-def as_numbers(value: Any, what: str = "x") -> NumPy:
+def as_numbers(given: Any, what: str = "x") -> NumPy:
     """One array-like thing as a host array of numbers, as wide as the device holds them."""
+    if callable(given) and not hasattr(given, "__array__"):
+        raise DataError(
+            message(
+                f"{what} is a function.",
+                came=repr(given),
+                expected="an array, or what a generator function gives",
+                mend=f"call it: {getattr(given, '__name__', 'it')}().",
+            )
+        )
+    value: Any = given
     if isinstance(value, np.ndarray):
         array = cast(NumPy, value)
     elif isinstance(value, Variable):
@@ -204,12 +214,14 @@ def _class_weights(class_weight: Mapping[Any, float], y: Arrays, weight: NumPy |
         raise DataError(message("class_weight needs one array of targets.", came=type(y).__name__))
     targets = cast(NumPy, y)
     try:
+        if not isinstance(class_weight, Mapping):
+            raise TypeError
         by_class = {int(key): float(value) for key, value in class_weight.items()}
     except (TypeError, ValueError):
         raise DataError(
             message(
                 "class_weight maps class numbers to weights.",
-                came=dict(class_weight),
+                came=repr(class_weight),
                 expected="{0: 1.0, ...}",
             )
         ) from None

@@ -303,6 +303,12 @@ class StreamTraining:
             began = time.perf_counter()
             steps, logs = self._epoch(epoch, began)
             if steps == 0:
+                warnings.warn(
+                    f"Your input ran out of data after {epoch} of {plan.epochs} epochs; training stops. "
+                    "Give something that can be iterated again, or a generator that does not end together "
+                    "with steps_per_epoch.",
+                    stacklevel=4,
+                )
                 break
             self.steps = self.steps or steps
             self.stream.epoch_ends()

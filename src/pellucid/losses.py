@@ -228,10 +228,12 @@ def sparse_categorical_crossentropy(
     if y.shape != p.shape[:-1]:
         raise ShapeError(
             message(
-                "sparse_categorical_crossentropy: Argument `output` must have rank (ndim) `target.ndim - 1`.",
+                "sparse_categorical_crossentropy: each row of outputs needs the number of its class.",
                 came=f"targets of shape {y.shape}, outputs of shape {p.shape}",
-                expected="one class number for each row of outputs",
-                mend="for one-hot targets use categorical_crossentropy.",
+                expected=f"targets of shape {p.shape[:-1]}",
+                mend="put a Flatten layer before the Dense layers."
+                if y.ndim < p.ndim - 1
+                else "for one-hot targets use categorical_crossentropy.",
             )
         )
     classes = y.astype("int32")

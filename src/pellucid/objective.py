@@ -35,6 +35,14 @@ class Objective:
         self.given_metrics = _listed(metrics)
         self.given_weighted = _listed(weighted_metrics)
         self.loss_weight = _only(loss_weights, "loss_weights")
+        if not isinstance(self.loss_weight, int | float | None):
+            raise ArgumentError(
+                message(
+                    "loss_weights is a number.",
+                    came=repr(loss_weights),
+                    mend="metrics go by name: compile(optimizer, loss, metrics=['accuracy']).",
+                )
+            )
         # Unknown names are found out when compile is called, not when fit is.
         self.loss: losses.Loss | None = None
         if self.given_loss is not None and self.given_loss not in ("crossentropy", "ce"):

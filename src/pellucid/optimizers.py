@@ -7,6 +7,7 @@ apply the constraints, count the step.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,12 +17,14 @@ import numpy as np
 
 from pellucid import schedules as schedules
 from pellucid.arrays import Array, ArrayLike, as_array, floatx
-from pellucid.errors import ArgumentError, StateError, message
+from pellucid.errors import ArgumentError, StateError, did_you_mean, message
 from pellucid.naming import Catalogue, Configurable, snake_case
 from pellucid.schedules import LearningRateSchedule
 from pellucid.variables import Variable
 
 CATALOGUE = Catalogue("optimizer")
+#: The arguments that every optimizer takes.
+_SHARED = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "name")
 
 
 class Optimizer(Configurable):
@@ -53,7 +56,20 @@ class Optimizer(Configurable):
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
+        **unknown: Any,
     ) -> None:
+        for argument, value in unknown.items():
+            known = [*inspect.signature(type(self).__init__).parameters, *_SHARED]
+            names = [each for each in known if each not in ("self", "kwargs")]
+            mend = "write learning_rate." if argument == "lr" else did_you_mean(argument, names)
+            raise ArgumentError(
+                message(
+                    f"{type(self).__name__} has no argument {argument!r}.",
+                    came=f"{argument}={value!r}",
+                    expected=", ".join(names),
+                    mend=mend,
+                )
+            )
         for option, given in (
             ("use_ema", use_ema),
             ("loss_scale_factor", loss_scale_factor),

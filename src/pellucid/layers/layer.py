@@ -124,6 +124,16 @@ class Layer(Configurable):
             scope.training = training
         try:
             outputs = self.call(inputs, *args, **kwargs)
+        except (TypeError, ValueError) as error:
+            if "__jax_array__" not in str(error):
+                raise
+            raise ArgumentError(
+                message(
+                    f"{self.describe()} gives a variable to a function of JAX, which takes arrays only.",
+                    expected="an operator, such as x @ self.w, or the variable's value",
+                    mend="write jnp.matmul(x, self.w.value) for jnp.matmul(x, self.w).",
+                )
+            ) from error
         finally:
             if scope is not None:
                 scope.training = before

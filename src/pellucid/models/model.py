@@ -283,6 +283,14 @@ class Model(Layer):
         """What is trained on, and what is held out, from the arguments of `fit`."""
         if x is None:
             raise ArgumentError(message("fit needs x.", mend="model.fit(X, y, epochs=10)."))
+        if isinstance(x, tuple) and y is None:
+            raise ArgumentError(
+                message(
+                    "x and y are two arguments.",
+                    came=f"a tuple of {len(cast(Any, x))} as x, and no y",
+                    mend="model.fit(X, y), not model.fit((X, y)).",
+                )
+            )
         held_out: Rows | Stream | None = None
         if is_stream(x):
             if y is not None or sample_weight is not None:
@@ -304,6 +312,14 @@ class Model(Layer):
                 source, held_out = split_rows(source, validation_split)
         if validation_data is not None:
             given = is_stream(validation_data)
+            if not given and not isinstance(validation_data, tuple | list):
+                raise ArgumentError(
+                    message(
+                        "validation_data is rows and their targets.",
+                        came=type(validation_data).__name__,
+                        expected="validation_data=(X, y)",
+                    )
+                )
             held_out = Stream(validation_data) if given else self._adjusted(as_rows(*unpack(validation_data)))
         return source, held_out
 

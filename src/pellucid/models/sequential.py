@@ -163,7 +163,9 @@ class Sequential(Model):
                     f"{self.describe()} was built for other rows.",
                     came=f"x of shape {came}",
                     expected=f"{expected}, where None is any number of rows",
-                    mend="change keras.Input(shape=...), or the rows.",
+                    mend="for one row, give a list of one row: X[:1]."
+                    if came == expected[1:]
+                    else "change keras.Input(shape=...), or the rows.",
                 )
             )
 

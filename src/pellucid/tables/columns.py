@@ -43,8 +43,6 @@ POSITIVE_WORDS = frozenset(
         "churned",
         "default",
         "defaulted",
-        "died",
-        "dead",
         "failed",
         "failure",
     ]
@@ -72,7 +70,13 @@ class Decided:
         return np.flatnonzero(~np.isnan(self.y))
 
 
-def decide(table: Table, target: str, leave_out: Sequence[str] = (), kind: Kind | None = None) -> Decided:
+def decide(
+    table: Table,
+    target: str,
+    leave_out: Sequence[str] = (),
+    kind: Kind | None = None,
+    yes: str | None = None,
+) -> Decided:
     """Decide what each column is.
 
     Args:
@@ -80,9 +84,10 @@ def decide(table: Table, target: str, leave_out: Sequence[str] = (), kind: Kind 
         target: the name of the column to answer.
         leave_out: names of columns that the network shall not be given.
         kind: what the target is taken as: "yes/no", "classes" or "number"; None decides by its values.
+        yes: which of two values is the positive one; None decides by what they say.
 
     Raises:
-        ArgumentError: if `kind` is none of them.
+        ArgumentError: if `kind` is none of them, or `yes` is no value of the target.
         DataError: if there is no such column, the target cannot be learned, or no column is a feature.
     """
     if kind is not None and kind not in KINDS:
@@ -91,7 +96,7 @@ def decide(table: Table, target: str, leave_out: Sequence[str] = (), kind: Kind 
         _require_column(table, name, "no such column")
     if target in leave_out:
         raise ArgumentError(message("the target cannot be left out.", came=f'"{target}" as both'))
-    decided_target, y, counts = _target(table, target, kind)
+    decided_target, y, counts = _target(table, target, kind, yes)
     known = int((~np.isnan(y)).sum())
     if known < FEWEST_ROWS:
         raise DataError(
@@ -171,7 +176,9 @@ def _short(value: Any) -> str:
     return text if len(text) <= 24 else f"{text[:21]}..."
 
 
-def _target(table: Table, name: str, kind: Kind | None) -> tuple[Target, NumPy, tuple[int, ...]]:
+def _target(
+    table: Table, name: str, kind: Kind | None, yes: str | None
+) -> tuple[Target, NumPy, tuple[int, ...]]:
     """What the target is, and the answer of each row as a number."""
     facts = table.facts(name)
     if facts["there"] == 0:
@@ -234,8 +241,16 @@ def _target(table: Table, name: str, kind: Kind | None) -> tuple[Target, NumPy, 
     counts = tuple(int((y == number).sum()) for number in range(len(labels)))
     _require_enough(name, labels, counts)
     if len(labels) > 2:
+        if yes is not None:
+            raise ArgumentError(
+                message(
+                    f'the target "{name}" is not yes or no.',
+                    came=f"{yes!r} as yes, and {len(labels)} different values: {listed(labels)}",
+                    expected="two different values",
+                )
+            )
         return Target(name, "classes", labels, reason), y, counts
-    positive, reason = _positive(labels, counts)
+    positive, reason = _positive(labels, counts, yes)
     if positive == 0:
         labels, counts, y = labels[::-1], counts[::-1], 1.0 - y
     return Target(name, "yes/no", labels, reason), y, counts
@@ -284,17 +299,30 @@ def _require_enough(name: str, labels: Sequence[Label], counts: Sequence[int]) -
         )
 
 
-def _positive(labels: Sequence[Label], counts: Sequence[int]) -> tuple[int, str]:
+def _positive(labels: Sequence[Label], counts: Sequence[int], yes: str | None = None) -> tuple[int, str]:
     """Which of two labels is the positive one, and why.
 
-    It is the one that is a word for "there" (yes, true, 1, positive, malignant, ...) if the other
-    one is not; else the rarer one; else the last in the order of the alphabet.
+    It is the one that was asked for; else the one that is a word for "there" (yes, true, 1,
+    positive, malignant, ...) if the other one is not; else the rarer one; else the last in the order
+    of the alphabet.
 
     >>> _positive(("benign", "malignant"), (5, 5))
     (1, '"malignant" means yes')
     >>> _positive(("cat", "dog"), (5, 9))
     (0, '"cat" is the rarer')
     """
+    if yes is not None:
+        names = [str(label).lower() for label in labels]
+        if yes.lower() not in names:
+            raise ArgumentError(
+                message(
+                    "yes is to be one of the two values of the target.",
+                    came=repr(yes),
+                    expected=" or ".join(repr(str(label)) for label in labels),
+                )
+            )
+        place = names.index(yes.lower())
+        return place, "that was asked for"
     means_yes = [str(label).lower() in POSITIVE_WORDS for label in labels]
     if means_yes[0] != means_yes[1]:
         place = means_yes.index(True)

@@ -81,6 +81,7 @@ def fit(
     verbose: Any = 0,
     leave_out: Sequence[str] = (),
     kind: Kind | None = None,
+    yes: str | None = None,
     callbacks: Sequence[Any] = (),
 ) -> TableNetwork:
     """Train a network that answers one column of a table from the others.
@@ -99,6 +100,7 @@ def fit(
         leave_out: columns that the network shall not be given: row numbers, or what would not be
             known yet when an answer is needed.
         kind: "yes/no", "classes" or "number", if not what the values of the target suggest.
+        yes: which of two values is the one whose probability is given, if not what they suggest.
         callbacks: callbacks of the training.
 
     Raises:
@@ -117,7 +119,7 @@ def fit(
     require_epochs(epochs)
     if out is not None:
         require_replaceable(out)
-    prepared = prepare(table, target, seed=seed, leave_out=leave_out, kind=kind)
+    prepared = prepare(table, target, seed=seed, leave_out=leave_out, kind=kind, yes=yes)
     network = train(prepared, epochs=epochs, verbose=verbose, callbacks=callbacks)
     if out is not None:
         network.save(out)
@@ -133,7 +135,13 @@ def require_epochs(epochs: Any) -> None:
 
 
 def prepare(
-    table: Any, target: str, *, seed: int = 0, leave_out: Sequence[str] = (), kind: Kind | None = None
+    table: Any,
+    target: str,
+    *,
+    seed: int = 0,
+    leave_out: Sequence[str] = (),
+    kind: Kind | None = None,
+    yes: str | None = None,
 ) -> Prepared:
     """Read a table, decide what its columns are, and divide its rows. Arguments as for `fit`."""
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
@@ -141,7 +149,7 @@ def prepare(
             message("the seed does not fit.", came=repr(seed), expected="a whole number from 0 to 4294967295")
         )
     with open_table(table) as opened:
-        decided = decide(opened, target, leave_out, kind)
+        decided = decide(opened, target, leave_out, kind, yes)
         known = decided.known
         needed = np.isfinite(decided.y)
         numbers = opened.numbers(decided.schema.features, needed=needed, wide=True)[known]

@@ -77,8 +77,13 @@ class Report:
                 f"By {name} the network is no better than always answering {shown(self.always)}: "
                 "it has learned nothing that holds for new rows."
             )
-        # Differences of less than a hundredth of what there was to gain are chance on few rows.
-        gain = 0.01 * abs(linear - constant)
+        # Less than about one standard error of such a measure, on so many rows, is chance.
+        rows = max(self.rows.get("test", 1), 1)
+        if self.kind == "number":
+            gain = linear / math.sqrt(2 * rows)
+        else:
+            best = min(max(network, linear), 1 - 1 / rows)
+            gain = math.sqrt(best * (1 - best) / rows)
         if sign * (network - linear) > gain:
             return f"By {name} the network is better than a {self.linear_name}."
         if sign * (linear - network) > gain:
