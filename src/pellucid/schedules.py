@@ -30,52 +30,45 @@ def _step(step: ArrayLike) -> Array:
     return as_array(step).astype(floatx())
 
 
+class _Decay(LearningRateSchedule):
+    """A rate that falls with step / decay_steps; in stairs if `staircase`."""
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str | None = None,
+    ) -> None:
+        if decay_steps <= 0:
+            raise ArgumentError(message("decay_steps must be positive.", came=decay_steps))
+        self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
+        self.decay_rate, self.staircase = decay_rate, staircase
+        self.name = name or type(self).__name__
+
+    def _done(self, step: ArrayLike) -> Array:
+        done = _step(step) / self.decay_steps
+        return jnp.floor(done) if self.staircase else done
+
+
 @CATALOGUE.entry()
-class ExponentialDecay(LearningRateSchedule):
+class ExponentialDecay(_Decay):
     """initial * decay_rate^(step / decay_steps); in stairs if `staircase`."""
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
-        staircase: bool = False,
-        name: str | None = "ExponentialDecay",
-    ) -> None:
-        if decay_steps <= 0:
-            raise ArgumentError(message("decay_steps must be positive.", came=decay_steps))
-        self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
-        self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
-
     def __call__(self, step: ArrayLike) -> Array:
         """The learning rate at this step."""
-        power = _step(step) / self.decay_steps
-        power = jnp.floor(power) if self.staircase else power
-        return self.initial_learning_rate * jnp.power(jnp.asarray(self.decay_rate, power.dtype), power)
+        done = self._done(step)
+        return self.initial_learning_rate * jnp.power(jnp.asarray(self.decay_rate, done.dtype), done)
 
 
 @CATALOGUE.entry()
-class InverseTimeDecay(LearningRateSchedule):
+class InverseTimeDecay(_Decay):
     """initial / (1 + decay_rate * step / decay_steps); in stairs if `staircase`."""
-
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
-        staircase: bool = False,
-        name: str | None = "InverseTimeDecay",
-    ) -> None:
-        if decay_steps <= 0:
-            raise ArgumentError(message("decay_steps must be positive.", came=decay_steps))
-        self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
-        self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
 
     def __call__(self, step: ArrayLike) -> Array:
         """The learning rate at this step."""
-        power = _step(step) / self.decay_steps
-        power = jnp.floor(power) if self.staircase else power
-        return self.initial_learning_rate / (1.0 + self.decay_rate * power)
+        return self.initial_learning_rate / (1.0 + self.decay_rate * self._done(step))
 
 
 @CATALOGUE.entry()

@@ -12,6 +12,7 @@ from pellucid import constraints, initializers, regularizers
 from pellucid.arrays import Array, Shape, as_array
 from pellucid.errors import ShapeError, message
 from pellucid.layers.layer import CATALOGUE, Layer
+from pellucid.variables import Variable
 
 
 @CATALOGUE.entry()
@@ -63,19 +64,10 @@ class BatchNormalization(Layer):
     def build(self, input_shape: Shape) -> None:
         """Make gamma, beta, and the running means."""
         shape = (_size(self, input_shape, self.axis),)
-        for name, wanted, (initializer, regularizer, constraint) in (
-            ("gamma", self.scale, self._gamma),
-            ("beta", self.center, self._beta),
-        ):
-            if wanted:
-                weight = self.add_weight(
-                    shape,
-                    initializers.get(initializer),
-                    regularizer=regularizers.get(regularizer),
-                    constraint=constraints.get(constraint),
-                    name=name,
-                )
-                setattr(self, name, weight)
+        if self.scale:
+            self.gamma = _weight(self, "gamma", shape, *self._gamma)
+        if self.center:
+            self.beta = _weight(self, "beta", shape, *self._beta)
         self.moving_mean = self.add_weight(shape, self._moving[0], trainable=False, name="moving_mean")
         self.moving_variance = self.add_weight(
             shape, self._moving[1], trainable=False, name="moving_variance"
@@ -114,6 +106,18 @@ class BatchNormalization(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the inputs."""
         return input_shape
+
+
+def _weight(
+    layer: Layer, name: str, shape: tuple[int, ...], initializer: Any, regularizer: Any, constraint: Any
+) -> Variable:
+    return layer.add_weight(
+        shape,
+        initializers.get(initializer),
+        regularizer=regularizers.get(regularizer),
+        constraint=constraints.get(constraint),
+        name=name,
+    )
 
 
 def _size(layer: Layer, input_shape: Shape, axis: int) -> int:
@@ -166,19 +170,10 @@ class LayerNormalization(Layer):
     def build(self, input_shape: Shape) -> None:
         """Make gamma and beta."""
         shape = tuple(_size(self, input_shape, each) for each in self._axes(len(input_shape)))
-        for name, wanted, (initializer, regularizer, constraint) in (
-            ("gamma", self.scale, self._gamma),
-            ("beta", self.center, self._beta),
-        ):
-            if wanted:
-                weight = self.add_weight(
-                    shape,
-                    initializers.get(initializer),
-                    regularizer=regularizers.get(regularizer),
-                    constraint=constraints.get(constraint),
-                    name=name,
-                )
-                setattr(self, name, weight)
+        if self.scale:
+            self.gamma = _weight(self, "gamma", shape, *self._gamma)
+        if self.center:
+            self.beta = _weight(self, "beta", shape, *self._beta)
 
     def call(self, inputs: Array) -> Array:
         """The inputs, each row normalized by itself."""
