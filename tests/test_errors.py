@@ -443,9 +443,6 @@ def test_a_suggestion_is_the_nearest_name_or_the_list():
     assert did_you_mean("zzzz", []) == "there are none."
 
 
-X, Y = np.linspace(-1, 1, 30).reshape(10, 3), np.arange(10) % 2
-
-
 class GivesAVariableToJax(keras.layers.Layer):
     def build(self, input_shape):
         self.w = self.add_weight(shape=(input_shape[-1], 1), name="w")
