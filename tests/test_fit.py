@@ -1007,17 +1007,20 @@ def test_ctrl_c_in_a_long_fit_leaves_a_model_and_a_history_of_the_epochs_done(ta
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_ctrl_c_that_falls_into_the_collection_of_garbage_is_heard_later(table, stream):
-    def _xla_gc_callback(phase, info):  # what JAX calls its own, in which exceptions are lost
+    def interrupted(phase):
         if phase == "start":
             signal.raise_signal(signal.SIGINT)
 
+    def around(phase, info):  # as JAX and others have one, in which exceptions are lost
+        interrupted(phase)
+
     def collect(epoch, logs):
         if epoch == 2:
-            gc.callbacks.append(_xla_gc_callback)
+            gc.callbacks.append(around)
             try:
                 gc.collect()
             finally:
-                gc.callbacks.remove(_xla_gc_callback)
+                gc.callbacks.remove(around)
 
     model = line()
     data = (Sequence(*table),) if stream else table

@@ -8,6 +8,7 @@ the next steps already run. Where nobody looks at single epochs, one call trains
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import threading
 import time
@@ -235,8 +236,8 @@ class ArrayTraining:
 class CtrlC:
     """Ctrl-C while training: heard between the chunks that are started, never within one.
 
-    Whenever Python collects its garbage, JAX collects its own, and what is raised within that goes
-    nowhere. A Ctrl-C that falls there is kept for the next chunk, too.
+    Whenever Python collects its garbage, JAX (and others) collect their own, and what is raised within
+    that goes nowhere. A Ctrl-C that falls there is kept for the next chunk, too.
     """
 
     def __init__(self) -> None:
@@ -252,7 +253,7 @@ class CtrlC:
             return
 
         def hear(number: int, frame: Any) -> None:
-            if self.busy or (frame is not None and frame.f_code.co_name == "_xla_gc_callback"):
+            if self.busy or _collects_garbage(frame):
                 self.kept = True
             else:
                 before(number, frame)
@@ -279,6 +280,16 @@ class CtrlC:
         if self.kept:
             self.kept = False
             signal.raise_signal(signal.SIGINT)
+
+
+def _collects_garbage(frame: Any) -> bool:
+    """Whether this frame runs for one of the functions that Python calls around its garbage collection."""
+    collecting = {getattr(callback, "__code__", None) for callback in gc.callbacks}
+    while frame is not None:
+        if frame.f_code in collecting:
+            return True
+        frame = frame.f_back
+    return False
 
 
 class StreamTraining:
