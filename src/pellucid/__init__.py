@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from pellucid import regularizers as regularizers
     from pellucid import tables as tables
     from pellucid import utils as utils
-    from pellucid.callbacks import History as History
     from pellucid.errors import PellucidError as PellucidError
+    from pellucid.history import History as History
     from pellucid.layers import Input as Input
     from pellucid.layers import Layer as Layer
     from pellucid.models import Model as Model
@@ -59,7 +59,7 @@ _namespaces = (
     "utils",
 )
 _names = {
-    "History": "callbacks",
+    "History": "models",
     "Input": "layers",
     "Layer": "layers",
     "Model": "models",

@@ -132,7 +132,7 @@ class CallbackList(Callback):
                         mend=f"make one of it: {each.__name__}()." if isinstance(each, type) else "",
                     )
                 )
-        if add_history and not any(isinstance(each, History) for each in self.callbacks):
+        if add_history and self.history() is None:
             self.callbacks.append(History())
         if model is not None:
             self.set_model(model)
@@ -141,7 +141,7 @@ class CallbackList(Callback):
 
     def history(self) -> History | None:
         """The one that keeps what the epochs gave."""
-        return next((each for each in self.callbacks if isinstance(each, History)), None)
+        return next((each for each in reversed(self.callbacks) if isinstance(each, History)), None)
 
     def append(self, callback: Any) -> None:
         """Add a callback."""
@@ -160,8 +160,9 @@ class CallbackList(Callback):
             each.set_params(params)
 
     def any_overrides(self, *names: str) -> bool:
-        """Whether one of them, a plain History apart, does something of its own in one of these methods."""
-        return any(overrides(each, *names) for each in self.callbacks if type(each) is not History)
+        """Whether one of them, a History apart, does something of its own in one of these methods."""
+        own = (each for each in self.callbacks if "keeps_epochs" not in vars(type(each)))
+        return any(overrides(each, *names) for each in own)
 
 
 def _tell_all(name: str) -> Callable[..., None]:
@@ -178,11 +179,14 @@ for _name in [name for name in vars(Callback) if name.startswith("on_")]:
 
 
 class History(Callback):
-    """What `fit` returns: loss and metrics of every epoch.
+    """Loss and metrics of every epoch. What `fit` returns is one, and can open every step besides.
 
     Attributes:
         params: what `fit` was asked for: verbose, epochs, steps.
     """
+
+    #: A history of ours only listens; one of a subclass of the user's may do more.
+    keeps_epochs = True
 
     def __init__(self) -> None:
         super().__init__()

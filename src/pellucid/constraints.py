@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from pellucid.arrays import Array, ArrayLike, as_array
+from pellucid.formula import Choice, Expression, Let, sqrt, sum_over, within
 from pellucid.naming import Catalogue, Configurable
 
 CATALOGUE = Catalogue("constraint")
@@ -15,13 +17,35 @@ TINY = 1e-7
 
 
 class Constraint(Configurable):
-    """A projection: called with weights, gives the nearest weights that obey."""
+    """A projection: called with weights, gives the nearest weights that obey.
+
+    One of your own may state its formula, too.
+    """
 
     namespace = "keras.constraints"
 
     def __call__(self, w: ArrayLike) -> Array:
         """The weights that obey."""
         raise NotImplementedError
+
+    def formula(
+        self, array: np.ndarray[Any, Any], index: tuple[int, ...], weight: Expression
+    ) -> Expression | None:
+        """The arithmetic of one weight that obeys; None if it states none.
+
+        Args:
+            array: all weights before.
+            index: which of them is meant.
+            weight: that weight before.
+        """
+        return None
+
+
+def _length_formula(array: np.ndarray[Any, Any], index: tuple[int, ...], axis: Any) -> Expression:
+    """The length of the vector along an axis (or several) that an entry belongs to."""
+    axes = {each % array.ndim for each in np.atleast_1d(range(array.ndim) if axis is None else axis)}
+    vector = array[tuple(slice(None) if each in axes else place for each, place in enumerate(index))]
+    return Let("length", sqrt(sum_over(vector, "w", lambda w: w**2)))
 
 
 def _length(w: Array, axis: Any) -> Array:
@@ -41,6 +65,13 @@ class MaxNorm(Constraint):
         length = _length(w, self.axis)
         return w * (jnp.clip(length, 0, self.max_value) / (TINY + length))
 
+    def formula(
+        self, array: np.ndarray[Any, Any], index: tuple[int, ...], weight: Expression
+    ) -> Expression | None:
+        """w * min(length, max_value) / length."""
+        length = _length_formula(array, index, self.axis)
+        return weight * (within(length, 0, self.max_value) / (TINY + length))
+
 
 @CATALOGUE.entry("nonneg")
 class NonNeg(Constraint):
@@ -50,6 +81,12 @@ class NonNeg(Constraint):
         """The weights, negative ones set to zero."""
         w = as_array(w)
         return w * (w >= 0)
+
+    def formula(
+        self, array: np.ndarray[Any, Any], index: tuple[int, ...], weight: Expression
+    ) -> Expression | None:
+        """w, or 0 if it is negative (or not a number)."""
+        return Choice(weight, ">=", 0, weight, 0)
 
 
 @CATALOGUE.entry()
@@ -63,6 +100,12 @@ class UnitNorm(Constraint):
         """The weights, scaled."""
         w = as_array(w)
         return w / (TINY + _length(w, self.axis))
+
+    def formula(
+        self, array: np.ndarray[Any, Any], index: tuple[int, ...], weight: Expression
+    ) -> Expression | None:
+        """w / length."""
+        return weight / (TINY + _length_formula(array, index, self.axis))
 
 
 @CATALOGUE.entry()
@@ -80,6 +123,16 @@ class MinMaxNorm(Constraint):
         length = _length(w, self.axis)
         wanted = self.rate * jnp.clip(length, self.min_value, self.max_value) + (1 - self.rate) * length
         return w * (wanted / (TINY + length))
+
+    def formula(
+        self, array: np.ndarray[Any, Any], index: tuple[int, ...], weight: Expression
+    ) -> Expression | None:
+        """w * (rate * (length within the limits) + (1 - rate) * length) / length."""
+        length = _length_formula(array, index, self.axis)
+        wanted = within(length, self.min_value, self.max_value)
+        if self.rate != 1:
+            wanted = self.rate * wanted + (1 - self.rate) * length
+        return weight * (wanted / (TINY + length))
 
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm

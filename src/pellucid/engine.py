@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pellucid.arrays import Array, Arrays, compilation_cache
+from pellucid.arrays import Array, Arrays, as_float, compilation_cache
 from pellucid.data import Rows
 from pellucid.progress import Progress
 from pellucid.step import Batch, Parts, State, Values, step
@@ -122,18 +122,18 @@ def run(
     validated: Array,
     start: Array,
     stop: Array,
-) -> tuple[State, Array]:
+) -> tuple[State, Array, Array]:
     """Train from step `start` to step `stop` of the epochs in `order`.
 
-    The sums go on from those in `state`, and begin anew with each further epoch. Returns the state
-    and, for each epoch, loss and metrics (and those of the rows held out, if the
-    epoch was finished and is one of those `validated`), in one row of numbers.
+    The sums go on from those in `state`, and begin anew with each further epoch. Returns the state;
+    for each epoch, loss and metrics (and those of the rows held out, if the epoch was finished and is
+    one of those `validated`), in one row of numbers; and for each step its cost and learning rate.
     """
     steps = loop.batches.count
     nothing = tuple(jnp.zeros(value.shape, value.dtype) for value in state.metrics)
 
-    def one_epoch(epoch: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
-        state, logs = carry
+    def one_epoch(epoch: Array, carry: tuple[State, Array, Array]) -> tuple[State, Array, Array]:
+        state, logs, told = carry
         first = epoch * steps
         begin, end = jnp.maximum(start - first, 0), jnp.minimum(stop - first, steps)
         another = epoch > start // steps
@@ -142,21 +142,27 @@ def run(
         )
         places = jax.lax.dynamic_index_in_dim(order, epoch, keepdims=False)
 
-        def one_step(state: State, number: Any, size: int, masked: bool) -> State:
-            return step(parts, state, loop.batches.take(data, places, number, size, masked))[0]
+        def one_step(carry: tuple[State, Array], number: Any, size: int, masked: bool) -> Any:
+            state, told = carry
+            state, seen = step(parts, state, loop.batches.take(data, places, number, size, masked))
+            row = jnp.stack([as_float(seen.cost), as_float(seen.update.get("learning_rate", jnp.nan))])
+            row = row.astype(jnp.float32)[None]
+            return state, jax.lax.dynamic_update_slice(told, row, (first + number, 0))
 
-        state = loop.batches.each(begin, end, one_step, state._replace(metrics=fresh))
+        carried = (state._replace(metrics=fresh), told)
+        state, told = loop.batches.each(begin, end, one_step, carried)
         row = flatten_results(parts.results(state.metrics))
         if loop.held_out is not None and held_out is not None:
             count = jnp.where((end == steps) & validated[epoch], loop.held_out.count, 0)
             values = (state.weights, state.others)
             sums = evaluate(parts, loop.held_out, values, nothing, held_out, jnp.zeros_like(count), count)
             row = jnp.concatenate([row, flatten_results(parts.results(sums))])
-        return state, jax.lax.dynamic_update_index_in_dim(logs, row, epoch, 0)
+        return state, jax.lax.dynamic_update_index_in_dim(logs, row, epoch, 0), told
 
     width = sum(results_width(parts)) * (2 if loop.held_out is not None else 1)
     logs = jnp.zeros((loop.epochs, width), jnp.float32)
-    return jax.lax.fori_loop(start // steps, -(-stop // steps), one_epoch, (state, logs))
+    told = jnp.zeros((loop.epochs * steps, 2), jnp.float32)
+    return jax.lax.fori_loop(start // steps, -(-stop // steps), one_epoch, (state, logs, told))
 
 
 def evaluate(
@@ -237,8 +243,8 @@ class Engine:
         validated: Any,
         start: int,
         stop: int,
-    ) -> tuple[State, Array]:
-        """Train from step start to step stop. The logs come back before they are computed."""
+    ) -> tuple[State, Array, Array]:
+        """Train from step start to step stop. What comes back is not computed yet."""
         args = (state, data, held_out, order, validated, np.int32(start), np.int32(stop))
         program = self.program("run", functools.partial(run, self.parts, loop), loop, *args)
         return program(*args)

@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from pellucid import seeds
 from pellucid.callbacks import EPOCH, TEST, TEST_BATCH, TRAIN_BATCH, CallbackList
 from pellucid.data import Rows, Stream
 from pellucid.engine import Engine, Loop
 from pellucid.errors import DataError, message
 from pellucid.progress import Progress
+from pellucid.record import Facts, Orders, Record
 
 CHUNK_SECONDS = 0.1
 Logs = dict[str, Any]
@@ -62,6 +62,8 @@ class Plan:
     #: Validates now, by itself, and gives the logs; None if there is nothing to validate on.
     validate: Callable[[], Logs] | None = None
     stopped: Callable[[], bool] = field(default=lambda: False)
+    #: Makes the record of the training, when it is known how it will run; None: nothing is recorded.
+    recording: Callable[[Facts, Orders | None], Record] | None = None
 
     def validates(self, epoch: int) -> bool:
         """Whether there is a validation after this epoch, counted from 0."""
@@ -106,10 +108,27 @@ class ArrayTraining:
         self.loop = Loop(self.batches, 1 if single else Loop.epochs_in_order(self.batches), cut)
         self.data = jax.device_put(rows)
         self.held_out = jax.device_put(held_out) if inside else None
+        self.orders = Orders(rows.count, self.batches.size, plan.shuffle)
+        self.record = self._record(held_out if inside else None) if plan.recording else None
         self.pace = Pace()
         self.ctrl_c = CtrlC()
         self.started: deque[_Chunk] = deque()
         self.epoch_began = self.read_at = 0.0
+
+    def _record(self, held_out: Rows | None) -> Record:
+        cut = self.loop.held_out
+        facts = Facts(
+            batch_size=self.batches.size,
+            steps_per_epoch=self.batches.count,
+            first_epoch=self.plan.initial_epoch,
+            rows=self.batches.rows,
+            exact=self.batches.exact,
+            epochs_in_order=self.loop.epochs,
+            held_out=None if cut is None else (cut.rows, cut.size, cut.exact),
+            held_out_like=jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), held_out),
+        )
+        assert self.plan.recording is not None
+        return self.plan.recording(facts, self.orders)
 
     def run(self) -> None:
         """Train all epochs. Ctrl-C leaves the weights and the history of all steps that were started."""
@@ -137,17 +156,8 @@ class ArrayTraining:
 
     def _draw(self, count: int) -> np.ndarray[Any, np.dtype[np.int32]]:
         """The rows of the next epochs, in the order they are trained on."""
-        rows, size, shuffle = self.batches.rows, self.batches.size, self.plan.shuffle
         order = self.loop.empty_order()
-        for epoch in order[:count]:
-            if shuffle == "batch":
-                for start in range(0, rows, size):
-                    stop = min(start + size, rows)
-                    epoch[start:stop] = start + seeds.row_order(stop - start)
-            else:
-                epoch[:rows] = seeds.row_order(rows) if shuffle else np.arange(rows)
-            # Rows that fill up the last batch repeat one that is in it.
-            epoch[rows:] = epoch[rows - 1]
+        self.orders.draw(order[:count], noted=self.record is not None)
         return order
 
     def _train(self, first_epoch: int, count: int, order: Any, validated: Any) -> None:
@@ -164,10 +174,14 @@ class ArrayTraining:
                 sums = engine.no_sums()
             before = engine.parts.read()._replace(metrics=sums)
             with self.ctrl_c.whole():
-                state, logs = engine.run(
+                if self.record is not None:
+                    self.record.begins(before)
+                state, logs, told = engine.run(
                     self.loop, before, self.data, self.held_out, order, validated, at, stop
                 )
                 engine.parts.write(state)
+                if self.record is not None:
+                    self.record.ran(at, stop, told, state)
                 sums = state.metrics
                 if not self.by_batch:
                     self.started.append(_Chunk(first_epoch, at, stop, logs))
@@ -300,6 +314,7 @@ class StreamTraining:
         self.steps = steps_per_epoch or stream.length
         self.batches_of_steps = steps_per_epoch
         self.largest = 0
+        self.record = plan.recording(Facts(self.largest), None) if plan.recording else None
         self.ctrl_c = CtrlC()
 
     def run(self) -> None:
@@ -312,8 +327,13 @@ class StreamTraining:
         for epoch in range(plan.initial_epoch, plan.epochs):
             plan.callbacks.on_epoch_begin(epoch)
             began = time.perf_counter()
+            if self.record is not None:
+                self.record.facts.first_epoch = plan.initial_epoch
+                self.record.epoch_starts.append(self.record.steps)
             steps, logs = self._epoch(epoch, began)
             if steps == 0:
+                if self.record is not None:
+                    self.record.epoch_starts.pop()
                 warnings.warn(
                     f"Your input ran out of data after {epoch} of {plan.epochs} epochs; training stops. "
                     "Give something that can be iterated again, or a generator that does not end together "
@@ -357,7 +377,7 @@ class StreamTraining:
 
     def one_step(self, rows: Rows, sums: Any) -> tuple[Any, Any]:
         """Train on one batch, from these sums on; gives the sums after it, and the logs."""
-        engine, count = self.engine, rows.count
+        engine, count, given = self.engine, rows.count, rows
         self.largest = max(self.largest, count)
         batches = engine.cut(self.largest, self.largest, training=True)
         if batches.exact:
@@ -368,8 +388,13 @@ class StreamTraining:
         order, validated = np.arange(batches.size, dtype=np.int32)[None], np.zeros(1, np.bool_)
         before = engine.parts.read()._replace(metrics=sums)
         with self.ctrl_c.whole():
-            state, logs = engine.run(loop, before, rows, None, order, validated, 0, 1)
+            if self.record is not None:
+                self.record.begins(before)
+                self.record.took(jax.tree.map(np.array, given), batches.size)
+            state, logs, told = engine.run(loop, before, rows, None, order, validated, 0, 1)
             engine.parts.write(state)
+            if self.record is not None:
+                self.record.ran(0, 1, told, state)
         return state.metrics, logs
 
 

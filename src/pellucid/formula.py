@@ -33,6 +33,14 @@ TERMS = 6
 KEPT_TERMS = 64
 #: Functions of a library are this many roundings off.
 LIBRARY = 8.0
+#: The rounding of float32: half the distance from 1 to the next number. Errors are counted in it.
+ROUNDOFF = 2.0**-24
+#: How far off a result below float32's smallest normal number may be, as it may be taken as zero.
+UNDERFLOW = 2.0**-126 / ROUNDOFF
+#: The largest number of float32, about.
+LARGEST = 3.4e38
+#: Beyond this size of x, formulas with exp(x) take a form that does not overflow.
+LARGE = 80.0
 
 
 def shown(value: float) -> str:
@@ -58,6 +66,8 @@ class Expression:
     error: float
     #: How tightly it binds: 1 a sum, 2 a product, 3 a power, 4 what needs no brackets.
     level: int = 4
+    #: NumPy's numbers leave arithmetic with expressions to these.
+    __array_ufunc__ = None
 
     def children(self) -> Sequence[Expression]:
         """What it is made of."""
@@ -113,7 +123,8 @@ class Number(Expression):
 
     def __init__(self, value: Any, name: str = "", error: float | None = None) -> None:
         self.value, self.name = float(value), name
-        exact = not name and (self.value == np.float32(self.value))
+        with np.errstate(over="ignore"):
+            exact = not name and (self.value == np.float32(self.value))
         self.error = error if error is not None else 0.0 if exact else abs(self.value)
 
     @property
@@ -142,10 +153,11 @@ class Sum(Expression):
     def __init__(self, terms: Sequence[Expression]) -> None:
         self.terms = tuple(terms)
         values = [term.value for term in self.terms]
-        self.value = math.fsum(values) if all(map(math.isfinite, values)) else float(np.sum(values))
+        self.value = math.fsum(values) if all(map(math.isfinite, values)) else sum(values)
         count = sum(term.count if isinstance(term, Rest) else 1 for term in self.terms)
-        sizes = sum(abs(value) for value in values)
-        self.error = sum(term.error for term in self.terms) + (1.0 + math.sqrt(count)) * sizes
+        # Two numbers are added with one rounding, that of their sum; of more the order is not known.
+        rounding = abs(self.value) if count == 2 else (1.0 + math.sqrt(count)) * sum(map(abs, values))
+        self.error = sum(term.error for term in self.terms) + rounding
 
     def children(self) -> Sequence[Expression]:
         return self.terms
@@ -240,10 +252,10 @@ class Product(Expression):
         self.factors = tuple(flat)
         value, error = 1.0, 0.0
         for each in flat:
-            error = error * abs(each.value) + abs(value) * each.error
+            error = error * abs(each.value) + abs(value) * each.error + error * each.error * ROUNDOFF
             value *= each.value
             error += abs(value)
-        self.value, self.error = value, error
+        self.value, self.error = value, error + UNDERFLOW
 
     def children(self) -> Sequence[Expression]:
         return self.factors
@@ -259,7 +271,9 @@ class Quotient(Expression):
         with np.errstate(all="ignore"):
             self.value = float(np.float64(above.value) / np.float64(below.value))
         size = abs(below.value) or math.inf
-        self.error = (above.error + abs(self.value) * below.error) / size + abs(self.value)
+        # What is below may be smaller by its error, and is nothing if that is all of it.
+        size = max(size - 2.0 * below.error * ROUNDOFF, 0.0) or math.nan
+        self.error = (above.error + abs(self.value) * below.error) / size + abs(self.value) + UNDERFLOW
 
     def children(self) -> Sequence[Expression]:
         return (self.above, self.below)
@@ -275,16 +289,17 @@ class Power(Expression):
         x, n = np.float64(base.value), np.float64(exponent.value)
         with np.errstate(all="ignore"):
             self.value = float(x**n)
-            slope = abs(float(n * x ** (n - 1))) if n else 0.0
+            far = abs(x) + base.error * ROUNDOFF if n > 1 else abs(x)
+            slope = float(abs(n) * far ** (n - 1)) if n else 0.0
             by_exponent = abs(self.value * float(np.log(x))) if x > 0 else 0.0
-        self.error = slope * base.error + by_exponent * exponent.error + LIBRARY * abs(self.value)
+        # A square is one product.
+        rounding = 1.0 if n == 2 else LIBRARY
+        self.error = (
+            slope * base.error + by_exponent * exponent.error + rounding * abs(self.value) + UNDERFLOW
+        )
 
     def children(self) -> Sequence[Expression]:
         return (self.base, self.exponent)
-
-
-def _softplus(x: float) -> float:
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
 def _sign(x: float) -> float:
@@ -292,7 +307,7 @@ def _sign(x: float) -> float:
 
 
 def _slope_of_log(x: float) -> float:
-    return 1.0 / abs(x) if x else math.inf
+    return 1.0 / x if x > 0 else math.inf
 
 
 #: name: (how to compute it, the size of its derivative)
@@ -305,13 +320,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[[float], float]]] = {
     "erf": (math.erf, lambda x: 2.0 / math.sqrt(math.pi) * math.exp(-x * x)),
     "abs": (abs, lambda x: 1.0),
     "sign": (_sign, lambda x: 0.0),
-    "softplus": (_softplus, lambda x: 1.0),
 }
 #: Functions that other forms of a formula write in another way.
 _IN_PYTHON = {
     "abs": "abs({})",
     "sign": "math.copysign(1, {0}) if {0} else 0.0",
-    "softplus": "math.log1p(math.exp({}))",
 }
 
 
@@ -325,9 +338,12 @@ class Function(Expression):
         x = self.argument.value
         with np.errstate(all="ignore"):
             self.value = float(compute(x))
-            bend = float(slope(x)) if math.isfinite(x) else 0.0
-        exact = name in ("abs", "sign")
-        self.error = bend * self.argument.error + (0.0 if exact else LIBRARY * abs(self.value))
+            off = 2.0 * self.argument.error * ROUNDOFF
+            bend = (
+                max(float(slope(each)) for each in (x - off, x, x + off)) if off and math.isfinite(x) else 0.0
+            )
+        rounding = 0.0 if name in ("abs", "sign") else LIBRARY * abs(self.value) + UNDERFLOW
+        self.error = (bend * self.argument.error if bend else 0.0) + rounding
         if name == "sqrt" and 0 <= x < self.argument.error * 1e-6:
             # The root of what may be nothing may be the root of its error.
             self.error = max(self.error, math.sqrt(self.argument.error / 6e-8))
@@ -369,7 +385,9 @@ class Extreme(Expression):
         values = [each.value for each in self.of]
         pick = max if name == "max" else min
         self.value = math.nan if any(map(math.isnan, values)) else pick(values)
-        self.error = max(each.error for each in self.of)
+        gaps = [abs(each.value - self.value) / (2.0 * ROUNDOFF) for each in self.of]
+        # Those that lie too far off do not become the extreme one by their errors.
+        self.error = max(each.error - gap for each, gap in zip(self.of, gaps, strict=True))
 
     def children(self) -> Sequence[Expression]:
         return self.of
@@ -391,6 +409,39 @@ def within(x: Expression, low: float, high: float) -> Expression:
     return x if inside else largest(smallest(x, high), low)
 
 
+def at_least(x: Expression, low: float) -> Expression:
+    """The larger of x and low; x itself where it is that."""
+    return x if x.value > low else largest(x, low)
+
+
+def sigmoid(x: Any, height: Any = 1) -> Expression:
+    """height/(1 + exp(-x))."""
+    x = wrapped(x)
+    if x.value >= -LARGE:
+        return height / (1 + exp(-x))
+    return (exp(x) if height == 1 else height * exp(x)) / (1 + exp(x))
+
+
+def softplus(x: Any) -> Expression:
+    """log(1 + exp(x))."""
+    x = wrapped(x)
+    return x + log(1 + exp(-x)) if x.value > LARGE else log(1 + exp(x))
+
+
+def exponentials(row: Sequence[Expression]) -> tuple[list[Expression], list[Expression]]:
+    """The exp of each number, and what was taken off all of them first: the largest, if some are large."""
+    if all(abs(each.value) <= LARGE for each in row):
+        return [exp(each) for each in row], []
+    top = Let("largest", largest(*row))
+    return [exp(each - top) for each in row], [top]
+
+
+def log_sum_exp(row: Sequence[Expression]) -> Expression:
+    """log(exp(x_1) + ... + exp(x_n))."""
+    powers, taken_off = exponentials(row)
+    return Let("log_sum", total([*taken_off, log(total(powers))]))
+
+
 class Choice(Expression):
     """One of two expressions, by a comparison of two others: `yes if left >= right else no`."""
 
@@ -410,7 +461,7 @@ class Choice(Expression):
         taken = self.yes if self.chosen else self.no
         self.value, self.error = taken.value, taken.error
         gap = abs(self.left.value - self.right.value)
-        if gap <= (self.left.error + self.right.error) * 1e-6:
+        if gap < (self.left.error + self.right.error) * 1e-6:
             # So near the border that rounding may have chosen the other one.
             self.error += abs(self.yes.value - self.no.value) / 6e-8
 
@@ -444,6 +495,22 @@ class Let(Expression):
 
     def children(self) -> Sequence[Expression]:
         return (self.meaning,)
+
+
+class Rounded(Expression):
+    """An expression whose numbers came by another order of operations, and so rounded by more."""
+
+    def __init__(self, of: Expression, error: float) -> None:
+        self.of = of
+        self.value, self.error = of.value, of.error + error
+
+    @property
+    def level(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As what it holds."""
+        return self.of.level
+
+    def children(self) -> Sequence[Expression]:
+        return (self.of,)
 
 
 def lets(expression: Expression) -> list[Let]:
@@ -498,7 +565,7 @@ class Formula:
     @property
     def tolerance(self) -> float:
         """How far from the recorded number rounding alone may bring it."""
-        error = self.expression.error + 2.0 * abs(self.recorded)
+        error = self.expression.error + 2.0 * abs(float(self.recorded))
         return 2.0 * error * self.roundoff + 1e-37 if math.isfinite(error) else math.inf
 
     @property
@@ -507,7 +574,9 @@ class Formula:
         value, recorded = self.value, float(self.recorded)
         if math.isnan(value) or math.isnan(recorded):
             return math.isnan(value) and math.isnan(recorded)
-        return value == recorded or abs(value - recorded) <= self.tolerance
+        if math.isinf(value) or math.isinf(recorded):
+            return math.isinf(recorded) and value * math.copysign(1.0, recorded) > LARGEST
+        return abs(value - recorded) <= self.tolerance
 
     def text(self, terms: int = TERMS, symbols: bool = False) -> str:
         """The formula in plain text, each intermediate result on a line of its own.
@@ -612,6 +681,8 @@ class Painter:
             return self.call(node.name, [self.inline(each) for each in node.of])
         if isinstance(node, Known):
             return self.known(node)
+        if isinstance(node, Rounded):
+            return self.inline(node.of)
         assert isinstance(node, Choice)
         return self.choice(node)
 
@@ -887,7 +958,9 @@ class MathML(Painter):
 
     def power(self, node: Power) -> str:
         """A power."""
-        return f"<msup><mrow>{self.inner(node.base, 4)}</mrow><mrow>{self.inline(node.exponent)}</mrow></msup>"
+        return (
+            f"<msup><mrow>{self.inner(node.base, 4)}</mrow><mrow>{self.inline(node.exponent)}</mrow></msup>"
+        )
 
     def function(self, node: Function) -> str:
         """A function; roots and absolute values have signs of their own."""
@@ -931,8 +1004,8 @@ def states(statement: Callable[..., Expression]) -> Callable[[Any], Any]:
     """Say the arithmetic of the function that follows, in expressions.
 
     An activation's takes an expression z (or, if it works on whole rows, all z of the row and which one
-    is meant); a loss's takes the targets and the outputs of one example. Both also take the options of
-    the function itself. An activation of your own may say it, too.
+    is meant: see `activations.OfRow`); a loss's takes the targets and the outputs of one example. Both
+    also take the options of the function itself. An activation of your own may say it, too.
 
     >>> @states(lambda z: z / (1 + abs(z)))
     ... def soft(z):
@@ -956,7 +1029,6 @@ def statement_of(function: Any) -> Callable[..., Expression] | None:
         return None
 
 
-
 @dataclass(frozen=True)
 class Unit:
     """One number of a layer, asked for its arithmetic, and all that it may be made of.
@@ -969,6 +1041,7 @@ class Unit:
         arrays: "input", "output", and what the layer handed out ("z", "kept", "mean", ...).
         weights: the weights before the step, by their paths.
         training: whether the layer was training.
+        columns: the names of the inputs, if they have names.
     """
 
     layer: str
@@ -978,10 +1051,13 @@ class Unit:
     arrays: Mapping[str, NumPy]
     weights: Mapping[str, NumPy]
     training: bool = False
+    columns: Sequence[str] = ()
 
     def number(self, what: str, *index: int) -> Number:
         """A number of this example: `unit.number("input", 2)`."""
         value = self.arrays[what][(self.example, *index)]
+        if what == "input" and self.columns and len(index) == 1:
+            return Number(value, self.columns[index[0]])
         return Number(value, indexed(f"{self.layer}.{what}", index))
 
     def row(self, what: str) -> NumPy:

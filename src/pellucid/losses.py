@@ -7,7 +7,7 @@ neither in the sum nor in the number of examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -16,6 +16,25 @@ import numpy as np
 
 from pellucid.arrays import Array, ArrayLike, as_array, as_float, floatx
 from pellucid.errors import ArgumentError, DataError, ShapeError, message
+from pellucid.formula import (
+    LARGE,
+    Choice,
+    Expression,
+    Function,
+    Let,
+    Number,
+    at_least,
+    largest,
+    log,
+    log_sum_exp,
+    mean,
+    softplus,
+    sqrt,
+    statement_of,
+    states,
+    total,
+    within,
+)
 from pellucid.naming import Catalogue, Configurable, snake_case
 
 CATALOGUE = Catalogue("loss")
@@ -34,6 +53,11 @@ def same_rank(first: Array, second: Array) -> tuple[Array, Array]:
         else:
             longer = longer[..., 0]
     return (shorter, longer) if swapped else (longer, shorter)
+
+
+def _mean_of(term: Callable[..., Expression]) -> Callable[..., Expression]:
+    """The statement of a loss that is the mean of a term over the targets and outputs of an example."""
+    return lambda y, p, **options: mean(term(*each, **options) for each in zip(y, p, strict=True))
 
 
 def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array]:
@@ -60,6 +84,7 @@ def _same_shape(y_true: Array, y_pred: Array, loss: str) -> None:
 
 
 @CATALOGUE.entry("mse", "MSE")
+@states(_mean_of(lambda y, p: (y - p) ** 2))
 def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """loss = mean((y - p)^2).
 
@@ -71,13 +96,18 @@ def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @CATALOGUE.entry("mae", "MAE")
+@states(_mean_of(lambda y, p: abs(y - p)))
 def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """loss = mean(|y - p|)."""
     y, p = _pair(y_true, y_pred)
     return jnp.mean(jnp.abs(y - p), axis=-1)
 
 
+_mean_share = _mean_of(lambda y, p: abs(y - p) / at_least(abs(y), EPSILON))
+
+
 @CATALOGUE.entry("mape", "MAPE")
+@states(lambda y, p: 100 * _mean_share(y, p))
 def mean_absolute_percentage_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """loss = 100 * mean(|y - p| / |y|)."""
     y, p = _pair(y_true, y_pred)
@@ -85,6 +115,7 @@ def mean_absolute_percentage_error(y_true: ArrayLike, y_pred: ArrayLike) -> Arra
 
 
 @CATALOGUE.entry("msle", "MSLE")
+@states(_mean_of(lambda y, p: (log(1 + at_least(y, EPSILON)) - log(1 + at_least(p, EPSILON))) ** 2))
 def mean_squared_logarithmic_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """loss = mean((log(1 + y) - log(1 + p))^2)."""
     y, p = _pair(y_true, y_pred)
@@ -92,7 +123,13 @@ def mean_squared_logarithmic_error(y_true: ArrayLike, y_pred: ArrayLike) -> Arra
     return jnp.mean(jnp.square(difference), axis=-1)
 
 
+def _huber(y: Expression, p: Expression, delta: float = 1.0) -> Expression:
+    error = abs(p - y)
+    return Choice(error, "<=", delta, 0.5 * error**2, delta * error - 0.5 * Number(delta) ** 2)
+
+
 @CATALOGUE.entry()
+@states(_mean_of(_huber))
 def huber(y_true: ArrayLike, y_pred: ArrayLike, delta: float = 1.0) -> Array:
     """loss = mean(e^2 / 2 where |e| <= delta, else delta * |e| - delta^2 / 2), e = p - y. Huber, 1964."""
     y, p = _pair(y_true, y_pred)
@@ -100,7 +137,15 @@ def huber(y_true: ArrayLike, y_pred: ArrayLike, delta: float = 1.0) -> Array:
     return jnp.mean(jnp.where(error <= delta, 0.5 * error**2, delta * error - 0.5 * delta**2), axis=-1)
 
 
+def _log_cosh(y: Expression, p: Expression) -> Expression:
+    error = p - y
+    if abs(error.value) <= LARGE:
+        return log(Function("cosh", [error]))
+    return softplus(-2 * abs(error)) + abs(error) - log(2)
+
+
 @CATALOGUE.entry("logcosh")
+@states(_mean_of(_log_cosh))
 def log_cosh(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """loss = mean(log(cosh(p - y)))."""
     y, p = _pair(y_true, y_pred)
@@ -114,6 +159,7 @@ def _signed(y: Array) -> Array:
 
 
 @CATALOGUE.entry()
+@states(_mean_of(lambda y, p: largest(1 - y * p, 0)))
 def hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """loss = mean(max(1 - y * p, 0)), with y -1 or +1 (0 and 1 are taken as those)."""
     y, p = _pair(y_true, y_pred)
@@ -121,13 +167,21 @@ def hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @CATALOGUE.entry()
+@states(_mean_of(lambda y, p: largest(1 - y * p, 0) ** 2))
 def squared_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """loss = mean(max(1 - y * p, 0)^2), with y -1 or +1 (0 and 1 are taken as those)."""
     y, p = _pair(y_true, y_pred)
     return jnp.mean(jnp.square(jnp.maximum(1.0 - _signed(y) * p, 0.0)), axis=-1)
 
 
+def _categorical_hinge(y: Sequence[Expression], p: Sequence[Expression]) -> Expression:
+    pairs = list(zip(y, p, strict=True))
+    wrong = largest(*((1 - y) * p for y, p in pairs))
+    return largest(wrong - total(y * p for y, p in pairs) + 1, 0)
+
+
 @CATALOGUE.entry()
+@states(_categorical_hinge)
 def categorical_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """loss = max(1 + (largest p of a wrong class) - (p of the right class), 0)."""
     y, p = _pair(y_true, y_pred)
@@ -135,7 +189,13 @@ def categorical_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     return jnp.maximum(wrong - right + 1.0, 0.0)
 
 
+def _kl_divergence(y: Sequence[Expression], p: Sequence[Expression]) -> Expression:
+    pairs = [(within(y, EPSILON, 1.0), within(p, EPSILON, 1.0)) for y, p in zip(y, p, strict=True)]
+    return total(y * log(y / p) for y, p in pairs)
+
+
 @CATALOGUE.entry("kld", "KLD", "kl_divergence", "kullback_leibler_divergence")
+@states(_kl_divergence)
 def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """loss = sum(y * log(y / p))."""
     y, p = _pair(y_true, y_pred)
@@ -144,13 +204,24 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @CATALOGUE.entry()
+@states(_mean_of(lambda y, p: p - y * log(p + EPSILON)))
 def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """loss = mean(p - y * log(p))."""
     y, p = _pair(y_true, y_pred)
     return jnp.mean(p - y * jnp.log(p + EPSILON), axis=-1)
 
 
+def _length(name: str, v: Sequence[Expression]) -> Expression:
+    return Let(name, sqrt(at_least(total(each**2 for each in v), 1e-12)))
+
+
+def _cosine_similarity(y: Sequence[Expression], p: Sequence[Expression], axis: int = -1) -> Expression:
+    products = total(y * p for y, p in zip(y, p, strict=True))
+    return -(products / (_length("length_y", y) * _length("length_p", p)))
+
+
 @CATALOGUE.entry()
+@states(_cosine_similarity)
 def cosine_similarity(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> Array:
     """loss = -(y / |y|) . (p / |p|): -1 where they point the same way."""
     y, p = _pair(y_true, y_pred)
@@ -161,7 +232,24 @@ def cosine_similarity(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> A
     return -jnp.sum(unit(y) * unit(p), axis=axis)
 
 
+def _inside(p: Expression) -> Expression:
+    """A probability kept away from 0 and 1, as far as numbers of the default type can be."""
+    return within(p, EPSILON, float(np.asarray(1.0 - EPSILON, jnp.dtype(floatx()))))
+
+
+def _binary_crossentropy(
+    y: Expression, p: Expression, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+) -> Expression:
+    if label_smoothing:
+        y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    if from_logits:
+        return y * softplus(-p) + (1 - y) * softplus(p)
+    p = _inside(p)
+    return -(y * log(p) + (1 - y) * log(1 - p))
+
+
 @CATALOGUE.entry()
+@states(_mean_of(_binary_crossentropy))
 def binary_crossentropy(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -197,7 +285,30 @@ def _log_probabilities(p: Array, from_logits: bool, axis: int) -> Array:
     return jnp.log(jnp.clip(p, EPSILON, 1.0 - EPSILON))
 
 
+def _log_probability(p: Sequence[Expression], from_logits: bool) -> Callable[[int], Expression]:
+    """What gives the logarithm of the probability of a class."""
+    if from_logits:
+        log_sum = log_sum_exp(p)
+        return lambda place: p[place] - log_sum
+    sum_of_p = Let("sum_p", total(p))
+    return lambda place: log(_inside(p[place] / sum_of_p))
+
+
+def _categorical_crossentropy(
+    y: Sequence[Expression],
+    p: Sequence[Expression],
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Expression:
+    if label_smoothing:
+        y = [each * (1.0 - label_smoothing) + label_smoothing / len(y) for each in y]
+    log_p = _log_probability(p, from_logits)
+    return -total(each * log_p(place) for place, each in enumerate(y))
+
+
 @CATALOGUE.entry()
+@states(_categorical_crossentropy)
 def categorical_crossentropy(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -213,7 +324,21 @@ def categorical_crossentropy(
     return -jnp.sum(y * _log_probabilities(p, from_logits, axis), axis=axis)
 
 
+def _sparse_categorical_crossentropy(
+    y: Sequence[Expression],
+    p: Sequence[Expression],
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Expression:
+    right = int(y[0].value)
+    if right == ignore_class or not 0 <= right < len(p):
+        return Number(0.0)
+    return -_log_probability(p, from_logits)(right)
+
+
 @CATALOGUE.entry()
+@states(_sparse_categorical_crossentropy)
 def sparse_categorical_crossentropy(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -281,6 +406,38 @@ class Loss(Configurable):
         """The loss of each example."""
         raise NotImplementedError
 
+    def formula(
+        self, y: Sequence[Expression], p: Sequence[Expression], batch: np.ndarray[Any, Any] | None = None
+    ) -> Expression | None:
+        """The arithmetic of one example's loss; None if it states none. A loss of your own may.
+
+        Args:
+            y: the targets of the example along the last axis; for sparse_categorical_crossentropy
+                one number, that of the class.
+            p: its outputs along the last axis.
+            batch: all targets of the batch. Only the hinges look at them: whether they are all 0 or 1.
+        """
+        return None
+
+    def cost_formula(
+        self, losses: Sequence[Expression], weights: Sequence[Expression] | None = None
+    ) -> Expression:
+        """The cost of a batch, from the losses of its examples and their weights, if they have any.
+
+        >>> MeanSquaredError().cost_formula([Number(1.0), Number(4.0)], [Number(2.0), Number(0.5)])
+        <(2*1 + 0.5*4)/2 = 2>
+        """
+        terms = list(losses)
+        if weights is not None:
+            terms = [weight * loss for weight, loss in zip(weights, losses, strict=True)]
+        if self.reduction == "sum":
+            return total(terms)
+        if self.reduction == "mean_with_sample_weight" and weights is not None:
+            all_weights = total(weights)
+            return total(terms) / all_weights if all_weights.value else Number(0.0)
+        # A loss without reduction still needs one number to descend, and that is the mean.
+        return mean(terms)
+
     def check_targets(self, y_true: np.ndarray[Any, Any], outputs: tuple[int | None, ...]) -> None:
         """Raise DataError if these targets cannot be targets of this loss. Runs on the host, once."""
 
@@ -321,15 +478,15 @@ def reduce(
         values = jnp.where(valid.reshape(valid.shape + (1,) * (values.ndim - 1)), values, 0.0)
         rows = jnp.sum(valid) if rows is None else rows
         count = as_array(rows).astype(values.dtype) * (values.size // max(values.shape[0], 1))
-    total = jnp.sum(values)
+    summed = jnp.sum(values)
     if reduction == "sum":
-        return total
+        return summed
     if reduction == "mean_with_sample_weight" and weights is not None:
         if valid is not None:
             weights = jnp.where(valid.reshape(valid.shape + (1,) * (weights.ndim - 1)), weights, 0.0)
         count = jnp.sum(weights)
-        return jnp.where(count == 0, 0.0, total / jnp.where(count == 0, 1.0, count))
-    return total / count
+        return jnp.where(count == 0, 0.0, summed / jnp.where(count == 0, 1.0, count))
+    return summed / count
 
 
 class FunctionLoss(Loss):
@@ -349,6 +506,28 @@ class FunctionLoss(Loss):
         """The loss of each example."""
         y, p = same_rank(as_array(y_true), as_array(y_pred))
         return self.fn(y.astype(p.dtype) if y.dtype != p.dtype else y, p, **self.arguments)
+
+    def formula(
+        self, y: Sequence[Expression], p: Sequence[Expression], batch: np.ndarray[Any, Any] | None = None
+    ) -> Expression | None:
+        """What was stated for the function."""
+        return _stated(self.fn, y, p, batch, self.arguments)
+
+
+def _stated(
+    function: Any,
+    y: Sequence[Expression],
+    p: Sequence[Expression],
+    batch: np.ndarray[Any, Any] | None,
+    options: dict[str, Any],
+) -> Expression | None:
+    """What a loss function states of one example. None along another axis than the last."""
+    statement = statement_of(function)
+    if statement is None or options.get("axis", -1) != -1:
+        return None
+    if function in (hinge, squared_hinge) and batch is not None and np.isin(batch, (0, 1)).all():
+        y = [2 * each - 1 for each in y]
+    return statement(y, p, **options)
 
 
 def _finite_between(y: np.ndarray[Any, Any], low: float, high: float, loss: str, mend: str) -> None:
@@ -413,6 +592,14 @@ def _class(name: str, function: Callable[..., Any], *aliases: str, **options: An
     def call(self: Any, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
         return function(y_true, y_pred, **{option: getattr(self, option) for option in names})
 
+    def formula(
+        self: Any,
+        y: Sequence[Expression],
+        p: Sequence[Expression],
+        batch: np.ndarray[Any, Any] | None = None,
+    ) -> Expression | None:
+        return _stated(function, y, p, batch, {option: getattr(self, option) for option in names})
+
     def get_config(self: Any) -> dict[str, Any]:
         return {
             "name": self.name,
@@ -426,6 +613,7 @@ def _class(name: str, function: Callable[..., Any], *aliases: str, **options: An
         {
             "__init__": init,
             "call": call,
+            "formula": formula,
             "get_config": get_config,
             "check_targets": _paired_targets,
             "rows_independent": True,

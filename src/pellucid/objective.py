@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pellucid import losses, metrics
-from pellucid.arrays import Array, Arrays, as_float
+from pellucid.arrays import Array, Arrays, as_array, as_float
 from pellucid.errors import ArgumentError, StateError, message
 from pellucid.layers.layer import declares
 from pellucid.metrics import Mean, Metric
@@ -118,6 +118,18 @@ class Objective:
         cost = self.loss(y, outputs, weight, valid=valid, rows=rows)
         if cost.ndim:
             # A loss without reduction still needs one number to descend.
+            cost = losses.reduce(cost, None, "sum_over_batch_size", valid, rows)
+        return cost if self.loss_weight is None else cost * self.loss_weight
+
+    def losses(self, y: Any, outputs: Any) -> Array | None:
+        """The loss of each example, before weights and reduction; None without a loss."""
+        return None if self.loss is None else as_array(self.loss.call(y, outputs))
+
+    def reduced(self, values: Array, weight: Array | None, valid: Array | None, rows: Any) -> Array:
+        """The losses of a batch, weighted and reduced to one number: the cost without penalties."""
+        assert self.loss is not None
+        cost = losses.reduce(values, weight, self.loss.reduction, valid, rows)
+        if cost.ndim:
             cost = losses.reduce(cost, None, "sum_over_batch_size", valid, rows)
         return cost if self.loss_weight is None else cost * self.loss_weight
 

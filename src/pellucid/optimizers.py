@@ -18,9 +18,10 @@ import numpy as np
 from pellucid import schedules as schedules
 from pellucid.arrays import Array, ArrayLike, as_array, floatx
 from pellucid.errors import ArgumentError, StateError, did_you_mean, message
+from pellucid.formula import Expression, Let, Moved, Number, largest, sqrt, sum_over, total, within
 from pellucid.naming import Catalogue, Configurable, snake_case
 from pellucid.schedules import LearningRateSchedule
-from pellucid.variables import Variable
+from pellucid.variables import Variable, hand_out
 
 CATALOGUE = Catalogue("optimizer")
 #: The arguments that every optimizer takes.
@@ -145,6 +146,11 @@ class Optimizer(Configurable):
     lr = learning_rate
 
     @property
+    def rate_is_state(self) -> bool:
+        """Whether the learning rate is a variable, rather than a schedule."""
+        return self._rate is not None
+
+    @property
     def variables(self) -> list[Variable]:
         """All variables: iteration, learning rate, then the slots of each weight in turn."""
         return list(self._variables)
@@ -207,6 +213,15 @@ class Optimizer(Configurable):
         """The rule: assign the variable, and what is remembered for it."""
         raise NotImplementedError
 
+    def rule(self, moved: Moved) -> Expression | None:
+        """The arithmetic of `update_step`: what it adds to one weight; None if it states none.
+
+        >>> weight, gradient = Number(1.0, "w"), Number(2.0, "g")
+        >>> SGD(0.1).rule(Moved("w", (), weight, gradient, Number(0.1), Number(1), {}))
+        <-0.1*2 = -0.2>
+        """
+        return None
+
     def apply(
         self, grads: Sequence[ArrayLike], trainable_variables: Sequence[Variable] | None = None
     ) -> None:
@@ -215,17 +230,20 @@ class Optimizer(Configurable):
         if not self.built:
             self.build(variables)
         gradients = self.clip([as_array(gradient) for gradient in grads])
-        rate = as_array(self.learning_rate)
+        rate = hand_out("learning_rate", as_array(self.learning_rate))
+        for gradient, variable in zip(gradients, variables, strict=True):
+            hand_out(f"{variable.path}.clipped", gradient)
         for variable in variables:
-            if self.weight_decay and self._decays(variable):
+            if self.decays(variable):
                 value = as_array(variable.value)
-                variable.assign(value - value * self.weight_decay * rate)
+                variable.assign(value - value * (self.weight_decay or 0.0) * rate)
         self.begin_step()
         for gradient, variable in zip(gradients, variables, strict=True):
             self.update_step(gradient, variable, rate.astype(variable.dtype))
         for variable in variables:
             if variable.constraint is not None:
-                variable.assign(variable.constraint(variable.value))
+                moved = hand_out(f"{variable.path}.moved", as_array(variable.value))
+                variable.assign(variable.constraint(moved))
         self.iterations.assign(as_array(self.iterations.value) + 1)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[ArrayLike, Variable]]) -> None:
@@ -248,7 +266,35 @@ class Optimizer(Configurable):
             return [jnp.clip(gradient, -self.clipvalue, self.clipvalue) for gradient in gradients]
         return gradients
 
-    def _decays(self, variable: Variable) -> bool:
+    def clip_formula(
+        self,
+        gradient: Expression,
+        index: tuple[int, ...],
+        own: tuple[str, np.ndarray[Any, Any]],
+        all_gradients: Mapping[str, np.ndarray[Any, Any]],
+    ) -> Expression:
+        """The arithmetic of what `clip` makes of one entry of a gradient.
+
+        Args:
+            gradient: the entry.
+            index: its place.
+            own: the gradient that it belongs to, and before it that gradient's name.
+            all_gradients: all gradients by their names.
+        """
+        if self.clipvalue is not None:
+            return within(gradient, -self.clipvalue, self.clipvalue)
+        limit = self.clipnorm if self.clipnorm is not None else self.global_clipnorm
+        if limit is None:
+            return gradient
+        arrays = all_gradients if self.clipnorm is None else dict([own])
+        squares = [sum_over(array, name, lambda g: g**2) for name, array in arrays.items()]
+        length = Let("length", sqrt(total(squares)))
+        return gradient if length.value <= limit else gradient * limit / length
+
+    def decays(self, variable: Variable) -> bool:
+        """Whether weight decay takes a part off this weight."""
+        if not self.weight_decay:
+            return False
         named = any(name in variable.path for name in self._not_decayed_names)
         return not named and variable not in self._not_decayed
 
@@ -307,6 +353,14 @@ class SGD(Optimizer):
             step = self.momentum * m + step if self.nesterov else m
         variable.assign(as_array(variable.value) + step)
 
+    def rule(self, moved: Moved) -> Expression | None:
+        """-learning_rate * g; m with momentum; momentum * m - learning_rate * g with `nesterov`."""
+        step = -(moved.learning_rate * moved.gradient)
+        if not self.momentum:
+            return step
+        m = Let("m", self.momentum * moved.slots["momentum"] + step)
+        return self.momentum * m + step if self.nesterov else m
+
 
 @CATALOGUE.entry("rmsprop")
 class RMSprop(Optimizer):
@@ -346,6 +400,16 @@ class RMSprop(Optimizer):
             memory.assign(step)
         variable.assign(as_array(variable.value) - step)
 
+    def rule(self, moved: Moved) -> Expression | None:
+        """-learning_rate * g / sqrt(v + epsilon); v is less the squared mean, if centered."""
+        g, slots = moved.gradient, moved.slots
+        v = Let("v", self.rho * slots["velocity"] + (1 - self.rho) * g**2)
+        if self.centered:
+            average = Let("mean", self.rho * slots["average_gradient"] + (1 - self.rho) * g)
+            v = Let("variance", v - average**2)
+        step = moved.learning_rate * g / sqrt(v + self.epsilon)
+        return -Let("m", self.momentum * slots["momentum"] + step) if self.momentum else -step
+
 
 @CATALOGUE.entry()
 class Adagrad(Optimizer):
@@ -374,6 +438,11 @@ class Adagrad(Optimizer):
         accumulator.assign(s)
         step = learning_rate * gradient / jnp.sqrt(s + self.epsilon)
         variable.assign(as_array(variable.value) - step)
+
+    def rule(self, moved: Moved) -> Expression | None:
+        """-learning_rate * g / sqrt(s + epsilon)."""
+        s = Let("s", moved.slots["accumulator"] + moved.gradient**2)
+        return -(moved.learning_rate * moved.gradient / sqrt(s + self.epsilon))
 
 
 @CATALOGUE.entry()
@@ -412,6 +481,21 @@ class Adam(Optimizer):
             v = jnp.maximum(as_array(largest.value), v)
             largest.assign(v)
         variable.assign(as_array(variable.value) - m * alpha / (jnp.sqrt(v) + self.epsilon))
+
+    def rule(self, moved: Moved) -> Expression | None:
+        """-m * alpha / (sqrt(v) + epsilon); the largest v so far with `amsgrad`."""
+        corrected = sqrt(1 - self.beta_2**moved.t) / (1 - self.beta_1**moved.t)
+        alpha = Let("alpha", moved.learning_rate * corrected)
+        m, v = _means(moved, self.beta_1, self.beta_2)
+        if self.amsgrad:
+            v = Let("v_hat", largest(moved.slots["velocity_hat"], v))
+        return -(m * alpha / (sqrt(v) + self.epsilon))
+
+
+def _means(moved: Moved, beta_1: float, beta_2: float) -> tuple[Let, Let]:
+    """The running means of g and g^2 after the step."""
+    g, m, v = moved.gradient, moved.slots["momentum"], moved.slots["velocity"]
+    return Let("m", m + (g - m) * (1 - beta_1)), Let("v", v + (g**2 - v) * (1 - beta_2))
 
 
 @CATALOGUE.entry("adamw")
@@ -477,6 +561,16 @@ class Nadam(Optimizer):
         ahead = following * m / (1 - product * following) + (1 - now) * gradient / (1 - product)
         size = jnp.sqrt(v / (1 - self.beta_2**t)) + self.epsilon
         variable.assign(as_array(variable.value) - ahead * learning_rate / size)
+
+    def rule(self, moved: Moved) -> Expression | None:
+        """-ahead * learning_rate / (sqrt(v / (1 - beta_2^t)) + epsilon)."""
+        t, g = moved.t, moved.gradient
+        now = Let("mu", self.beta_1 * (1 - 0.5 * Number(0.96) ** t))
+        following = Let("mu_next", self.beta_1 * (1 - 0.5 * Number(0.96) ** (t + 1)))
+        product = Let("product", moved.slots["u_product"] * now)
+        m, v = _means(moved, self.beta_1, self.beta_2)
+        ahead = Let("ahead", following * m / (1 - product * following) + (1 - now) * g / (1 - product))
+        return -(ahead * moved.learning_rate / (sqrt(v / (1 - self.beta_2**t)) + self.epsilon))
 
 
 class Transformation(Optimizer):

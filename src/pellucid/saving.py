@@ -1,11 +1,13 @@
 """The run file, `.pellucid`: what a training left behind, in one file that is safe to open.
 
-It is a zip with two members, stored as they are:
+It is a zip of a few members, stored as they are:
 
     run.json               what kind of run it is, the network's configuration, and plain data about it
     weights.safetensors    the network's weights, by their paths
+    record.safetensors     the numbers of the recorded training, if it was recorded: log, snapshots, ...
+    data.safetensors       the rows that were trained on, if they came along
 
-Reading it runs nothing from it. The JSON is strict, the members are these two, every size is
+Reading it runs nothing from it. The JSON is strict, the members are these, every size is
 checked before it is used, layers come from our own catalogue only, and every weight must have the
 shape that its layer says. A file that is damaged or not ours is a FileError. Reading needs no JAX;
 `build` makes the network when somebody asks it something.
@@ -29,9 +31,12 @@ import numpy as np
 
 from pellucid.errors import ArgumentError, FileError, message
 
-FORMAT = 1
+FORMAT = 2
+#: The oldest format that is read: the first had no recorded trainings.
+OLDEST = 1
 ENDING = ".pellucid"
 RUN, WEIGHTS = "run.json", "weights.safetensors"
+RECORD, DATA = "record.safetensors", "data.safetensors"
 #: run.json describes; it is never large.
 LARGEST_RUN = 64 * 2**20
 #: The deepest that layers may hold layers, and JSON may nest.
@@ -46,7 +51,7 @@ class Run:
     """What a run file holds.
 
     Args:
-        kind: what was trained: "table".
+        kind: what was trained: "table", or "training" for any model's.
         model: the network's configuration, as `model.get_config()` gives it.
         weights: its weights, by their paths.
         schema: what the columns are.
@@ -54,6 +59,9 @@ class Run:
         history: loss and metrics of each epoch.
         scaling: how outputs become answers.
         training: facts about the training: rows, epochs, seed, ...
+        record: the recorded training as plain data; empty if it was not recorded.
+        arrays: the numbers of the recorded training, by name.
+        data: the rows that were trained on, if they came along: "x" and "y".
         version: the version of Pellucid that wrote it; left empty, this one writes its own.
     """
 
@@ -65,6 +73,9 @@ class Run:
     history: Mapping[str, Any] = field(default_factory=dict[str, Any])
     scaling: Mapping[str, Any] = field(default_factory=dict[str, Any])
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    record: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    arrays: Mapping[str, NumPy] = field(default_factory=dict[str, NumPy])
+    data: Mapping[str, NumPy] = field(default_factory=dict[str, NumPy])
     version: str = ""
 
 
@@ -150,12 +161,18 @@ def write(path: str | os.PathLike[str], run: Run) -> None:
         "pellucid": run.version or importlib.metadata.version("pellucid"),
         "kind": run.kind,
         **{name: plain(getattr(run, name)) for name in _FIELDS},
+        "record": plain(run.record),
         "weights": {name: list(array.shape) for name, array in run.weights.items()},
     }
     text = json.dumps(described, allow_nan=False, ensure_ascii=False, indent=1).encode()
-    weights = save({name: np.asarray(array, order="C") for name, array in run.weights.items()})
+
+    def packed(arrays: Mapping[str, NumPy]) -> bytes:
+        return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+
+    members = [(RUN, text), (WEIGHTS, packed(run.weights))]
+    members += [(name, packed(own)) for name, own in ((RECORD, run.arrays), (DATA, run.data)) if own]
     with written_whole(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in ((RUN, text), (WEIGHTS, weights)):
+        for name, content in members:
             # One fixed date: the same run gives the same bytes.
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
 
@@ -214,37 +231,44 @@ def read(path: str | os.PathLike[str], kind: str | None = None) -> Run:
             message("this file cannot be read.", came=f"{path}: {problem.strerror or problem}")
         ) from None
     described = _strict_json(path, members[RUN])
-    weights = _tensors(path, members[WEIGHTS])
-    if described.get("format") != FORMAT:
+    weights = tensors(path, members[WEIGHTS])
+    if described.get("format") == OLDEST:
+        described.setdefault("record", {})
+    if described.get("format") not in range(OLDEST, FORMAT + 1):
         newer = isinstance(described.get("format"), int) and described["format"] > FORMAT
         raise FileError(
             message(
                 "this run file has a format that this version cannot read.",
                 came=f"{path}: format {described.get('format')!r} of Pellucid {described.get('pellucid')}",
-                expected=f"format {FORMAT}",
+                expected=f"format {OLDEST} to {FORMAT}",
                 mend="install a newer Pellucid." if newer else "",
             )
         )
-    wanted = {"format": int, "pellucid": str, "kind": str, "weights": dict, **dict.fromkeys(_FIELDS, dict)}
+    wanted = {"format": int, "pellucid": str, "kind": str, "weights": dict, "record": dict}
+    wanted |= dict.fromkeys(_FIELDS, dict)
     wrong = [name for name, type_ in wanted.items() if not isinstance(described.get(name), type_)]
     if wrong or set(described) != set(wanted):
-        raise _damaged(path, f"{RUN} has the entries {', '.join(described)}", f"{', '.join(wanted)}")
+        raise damaged(path, f"{RUN} has the entries {', '.join(described)}", f"{', '.join(wanted)}")
     if kind is not None and described["kind"] != kind:
         raise FileError(message("this run file is of another kind.", came=described["kind"], expected=kind))
     shapes = {name: list(array.shape) for name, array in weights.items()}
     if shapes != described["weights"]:
-        raise _damaged(path, f"{WEIGHTS} holds other weights than {RUN} says")
+        raise damaged(path, f"{WEIGHTS} holds other weights than {RUN} says")
     return Run(
         described["kind"],
         described["model"],
         # In the order that the network has them in.
         {name: weights[name] for name in described["weights"]},
         **{name: described[name] for name in _FIELDS if name != "model"},
+        record=described["record"],
+        arrays=tensors(path, members[RECORD], RECORD) if RECORD in members else {},
+        data=tensors(path, members[DATA], DATA) if DATA in members else {},
         version=described["pellucid"],
     )
 
 
-def _damaged(path: Path, came: str, expected: str = "") -> FileError:
+def damaged(path: Path, came: str, expected: str = "") -> FileError:
+    """The error for a file that is damaged, or not ours."""
     return FileError(
         message(
             "this is not a run file of Pellucid, or it is damaged.",
@@ -256,28 +280,28 @@ def _damaged(path: Path, came: str, expected: str = "") -> FileError:
 
 
 def _members(path: Path, file: BinaryIO) -> dict[str, bytes]:
-    """The two members of the zip, which must be all that there is."""
+    """The members of the zip, which must be those that there can be, in their order."""
     size = os.fstat(file.fileno()).st_size
     start = file.read(4)
     if start != b"PK\x03\x04":
-        raise _damaged(path, f"it begins with {start!r}" if start else "it is empty")
+        raise damaged(path, f"it begins with {start!r}" if start else "it is empty")
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             names = [entry.filename for entry in entries]
-            if names != [RUN, WEIGHTS]:
-                raise _damaged(path, f"a zip of {', '.join(names[:6]) or 'nothing'}", f"{RUN} and {WEIGHTS}")
+            if names != [RUN, WEIGHTS, *(name for name in (RECORD, DATA) if name in names)]:
+                raise damaged(path, f"a zip of {', '.join(names[:6]) or 'nothing'}", f"{RUN} and {WEIGHTS}")
             for entry in entries:
                 largest = min(size, LARGEST_RUN if entry.filename == RUN else size)
                 if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
-                    raise _damaged(path, f"{entry.filename} is compressed", "members stored as they are")
+                    raise damaged(path, f"{entry.filename} is compressed", "members stored as they are")
                 if entry.file_size > largest:
-                    raise _damaged(path, f"{entry.filename} says that it has {entry.file_size:,} bytes")
+                    raise damaged(path, f"{entry.filename} says that it has {entry.file_size:,} bytes")
             return {entry.filename: archive.read(entry) for entry in entries}
     except FileError:
         raise
     except Exception as problem:  # zipfile raises half a dozen types on damaged files
-        raise _damaged(path, str(problem) or type(problem).__name__) from None
+        raise damaged(path, str(problem) or type(problem).__name__) from None
 
 
 def _strict_json(path: Path, content: bytes) -> dict[str, Any]:
@@ -303,19 +327,20 @@ def _strict_json(path: Path, content: bytes) -> dict[str, Any]:
             content.decode("utf-8"), object_pairs_hook=once, parse_float=finite, parse_constant=refuse
         )
     except (ValueError, RecursionError) as problem:
-        raise _damaged(path, f"{RUN}: {problem}") from None
+        raise damaged(path, f"{RUN}: {problem}") from None
     if not isinstance(value, dict):
-        raise _damaged(path, f"{RUN} is not one JSON object")
+        raise damaged(path, f"{RUN} is not one JSON object")
     return cast(dict[str, Any], value)
 
 
-def _tensors(path: Path, content: bytes) -> dict[str, NumPy]:
+def tensors(path: Path, content: bytes, name: str = WEIGHTS) -> dict[str, NumPy]:
+    """The arrays of a member in safetensors' form."""
     from safetensors.numpy import load
 
     try:
         weights = load(content)
     except Exception as problem:  # the parser raises types of its own
-        raise _damaged(path, f"{WEIGHTS}: {problem}") from None
+        raise damaged(path, f"{name}: {problem}") from None
     return cast(dict[str, NumPy], weights)
 
 
@@ -330,15 +355,17 @@ def build(run: Run, path: str | os.PathLike[str] = "the run") -> Any:
     """
     path = Path(path)
     _require_bounded(path, run)
-    from pellucid.models import Sequential
+    from pellucid.layers import CATALOGUE
 
     try:
-        model = Sequential.from_config(run.model)
+        model = CATALOGUE.make({"class_name": "Sequential", **_class_of(run.model)})
+        if (shape := run.model.get("build_input_shape")) and not model.built:
+            _build(model, shape)
         variables = {variable.path: variable for variable in model.weights}
     except Exception as problem:  # whatever a layer says about arguments that it cannot use
-        raise _damaged(path, f"no network can be made of it: {str(problem).splitlines()[0]}") from None
+        raise damaged(path, f"no network can be made of it: {str(problem).splitlines()[0]}") from None
     if len(variables) != len(model.weights) or list(variables) != list(run.weights):
-        raise _damaged(
+        raise damaged(
             path,
             f"weights {', '.join(run.weights) or 'none'}",
             f"the network's: {', '.join(variables) or 'none'}",
@@ -346,12 +373,41 @@ def build(run: Run, path: str | os.PathLike[str] = "the run") -> Any:
     for name, variable in variables.items():
         array = run.weights[name]
         if tuple(array.shape) != variable.shape or str(array.dtype) != str(np.dtype(variable.dtype)):
-            raise _damaged(
+            raise damaged(
                 path, f"weight {name}: {array.shape} {array.dtype}", f"{variable.shape} {variable.dtype}"
             )
     for name, variable in variables.items():
         variable.assign(run.weights[name])
     return model
+
+
+def described_model(model: Any) -> dict[str, Any]:
+    """A model's configuration as a run file keeps it: that of a Sequential, or the class and its own."""
+    from pellucid.naming import serialize
+
+    config = serialize(model)
+    if config["registered_name"] is None and config["class_name"] == "Sequential":
+        return config["config"]
+    shape: Any = model.input_shape
+    known = isinstance(shape, tuple) and all(size is None or isinstance(size, int) for size in shape)
+    return {
+        "class_name": config["class_name"],
+        "config": config["config"],
+        "build_input_shape": list(shape) if known else None,
+    }
+
+
+def _class_of(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The class and the configuration of a model in a run file."""
+    if "class_name" in model:
+        return {"class_name": model["class_name"], "config": model["config"]}
+    return {"config": model}
+
+
+def _build(model: Any, shape: Any) -> None:
+    """Build a model of the user's own: its layers get their weights when it is first called."""
+    rows = np.zeros(tuple(1 if size is None else size for size in shape), np.float32)
+    model(rows)
 
 
 def _require_bounded(path: Path, run: Run) -> None:
@@ -368,7 +424,7 @@ def _require_bounded(path: Path, run: Run) -> None:
         for size in cast(list[Any], sizes) if isinstance(sizes, list) else [sizes]:
             product *= size if isinstance(size, int) and size > 0 else 1
         if product > held:
-            raise _damaged(
+            raise damaged(
                 path, f"a layer with {what} of {product:,}, and {held:,} numbers in all the weights"
             )
         return product
@@ -376,11 +432,11 @@ def _require_bounded(path: Path, run: Run) -> None:
     def walk(layers: Any, width: int, depth: int = 0) -> int:
         """Go through layers in their order; `width` is how many numbers the next one is given."""
         if depth > DEEPEST:
-            raise _damaged(path, "layers within layers within layers")
+            raise damaged(path, "layers within layers within layers")
         for layer in cast(list[Any], layers) if isinstance(layers, list) else []:
             config = cast(Any, layer).get("config") if isinstance(layer, dict) else None
             if not isinstance(config, dict):
-                raise _damaged(path, "a layer without a configuration")
+                raise damaged(path, "a layer without a configuration")
             entries = cast(dict[str, Any], config)
             for name in ("shape", "batch_shape", "build_input_shape", "input_shape", "target_shape"):
                 if entries.get(name) is not None:

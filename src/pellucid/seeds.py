@@ -49,9 +49,9 @@ def key(seed: int, position: int = 0) -> Words:
     return np.array([seed, position], dtype=np.uint32)
 
 
-def row_order(rows: int) -> np.ndarray[Any, Any]:
-    """A fresh order of the training rows, from NumPy's stream."""
-    return np.random.permutation(rows)
+def row_order(rows: int, random: Any = np.random) -> np.ndarray[Any, Any]:
+    """A fresh order of the training rows, from NumPy's stream, or from a generator of that kind."""
+    return random.permutation(rows)
 
 
 def spend_row_order(rows: int) -> None:

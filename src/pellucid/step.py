@@ -18,9 +18,10 @@ from pellucid.arrays import Array, Arrays, as_array
 from pellucid.layers.layer import Layer
 from pellucid.objective import Objective
 from pellucid.optimizers import Optimizer
-from pellucid.variables import Scope, Variable
+from pellucid.variables import Handed, Scope, Variable
 
 Values = tuple[Any, ...]
+Named = dict[str, Any]
 
 
 class State(NamedTuple):
@@ -48,6 +49,7 @@ class Forward(NamedTuple):
     outputs: Arrays
     penalty: Array | float  # regularizers and add_loss
     others: Values
+    handed: Named  # what the layers handed out on the way, if they were asked
 
 
 class Seen(NamedTuple):
@@ -56,19 +58,28 @@ class Seen(NamedTuple):
     forward: Forward
     cost: Array
     gradients: Values
+    slopes: Any  # the gradients by what was nudged
+    update: Named  # what the optimizer handed out: "learning_rate", ...
 
 
-def step(parts: Parts, state: State, batch: Batch) -> tuple[State, Seen]:
-    """One training step: forward, cost, gradient, update."""
+def step(parts: Parts, state: State, batch: Batch, nudges: Named | None = None) -> tuple[State, Seen]:
+    """One training step: forward, cost, gradient, update.
 
-    def cost_of(weights: Values) -> tuple[Array, Forward]:
-        forward = parts.forward(weights, state.others, batch.x, training=True)
+    With `nudges`, zeros that are added to what layers hand out by name, it is opened: the layers
+    hand out their values, and the gradients by these values come back beside those by the weights.
+    """
+
+    def cost_of(weights: Values, nudges: Named | None) -> tuple[Array, Forward]:
+        handed = None if nudges is None else Handed(nudges)
+        forward = parts.forward(weights, state.others, batch.x, training=True, handed=handed)
         return parts.cost(forward, batch), forward
 
-    (cost, forward), gradients = jax.value_and_grad(cost_of, has_aux=True)(state.weights)
-    weights, optimizer = parts.update(gradients, state.weights, state.optimizer)
+    both = jax.value_and_grad(cost_of, argnums=(0, 1), has_aux=True)
+    (cost, forward), (gradients, slopes) = both(state.weights, nudges)
+    weights, optimizer, update = parts.update(gradients, state.weights, state.optimizer)
     metrics = parts.measure(state.metrics, forward, batch, cost)
-    return State(weights, forward.others, optimizer, metrics), Seen(forward, cost, gradients)
+    seen = Seen(forward, cost, gradients, slopes, update)
+    return State(weights, forward.others, optimizer, metrics), seen
 
 
 @dataclass
@@ -86,30 +97,45 @@ class Parts:
         self.sums: list[Variable] = self.objective.variables
         self.regularized = [variable for variable in self.weights if variable.regularizer is not None]
 
-    def forward(self, weights: Values, others: Values, x: Arrays, training: bool) -> Forward:
-        """The outputs for a batch, and what the pass leaves behind."""
+    def forward(
+        self,
+        weights: Values,
+        others: Values,
+        x: Arrays,
+        training: bool,
+        handed: Handed | None = None,
+        dtype: str | None = None,
+    ) -> Forward:
+        """The outputs for a batch, and what the pass leaves behind.
+
+        With `handed` the layers hand out what they compute; with `dtype` they compute in another type
+        than their own.
+        """
         with Scope([*self.weights, *self.others], [*weights, *others])() as scope:
-            scope.training = training
+            scope.training, scope.handed, scope.dtype = training, handed, dtype
             outputs = jax.tree.map(as_array, self.model(x, training=training))
             penalty: Any = 0.0
             for variable in self.regularized:
                 assert variable.regularizer is not None
                 penalty = penalty + variable.regularizer(variable.value)
             penalty = sum(scope.losses, penalty)
-        return Forward(outputs, penalty, scope.after(self.others))
+        return Forward(outputs, penalty, scope.after(self.others), handed.values if handed else {})
 
     def cost(self, forward: Forward, batch: Batch) -> Array:
         """The mean loss of the batch, and the penalties."""
         loss = self.objective.cost(batch.y, forward.outputs, batch.weight, batch.valid, batch.rows)
         return loss + forward.penalty
 
-    def update(self, gradients: Sequence[Any], weights: Values, remembered: Values) -> tuple[Values, Values]:
-        """The weights after the optimizer's step, and what it remembers."""
+    def update(
+        self, gradients: Sequence[Any], weights: Values, remembered: Values
+    ) -> tuple[Values, Values, Named]:
+        """The weights after the optimizer's step, what it remembers, and what it handed out."""
         if self.optimizer is None or not self.weights:
-            return weights, remembered
+            return weights, remembered, {}
         with Scope([*self.weights, *self.remembered], [*weights, *remembered])() as scope:
+            scope.handed = Handed()
             self.optimizer.apply(gradients, self.weights)
-        return scope.after(self.weights), scope.after(self.remembered)
+        return scope.after(self.weights), scope.after(self.remembered), scope.handed.values
 
     def measure(self, sums: Values, forward: Forward, batch: Batch, cost: Array) -> Values:
         """The sums with this batch added."""

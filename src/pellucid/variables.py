@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import operator
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,75 @@ def structure() -> int:
 _open: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("scope", default=None)
 
 
+class Handed:
+    """What a pure call hands out on its way, by name: "dense.input", "dense.z", "learning_rate", ...
+
+    Args:
+        nudges: what is added to values as they are handed out. With zeros, nothing changes, and the
+            gradient by a nudge is the gradient by that value.
+        given: values that take the place of what the call computes: masks that were drawn before.
+    """
+
+    def __init__(self, nudges: Mapping[str, Any] | None = None, given: Mapping[str, Any] | None = None):
+        self.values: dict[str, Any] = {}
+        #: The calls of layers, as they began: the name, the layer, and how deep it lies.
+        self.calls: list[tuple[str, Any, int]] = []
+        self.nudges, self.given = nudges or {}, given or {}
+        #: The names of random draws.
+        self.drawn: set[str] = set()
+        self._calling: list[str] = []
+
+    def take(self, name: str, value: Any, drawn: bool = False) -> Any:
+        """Keep a value, and give what the call goes on with."""
+        if drawn:
+            self.drawn.add(name)
+        if name in self.given:
+            value = as_array(self.given[name]).astype(value.dtype)
+        if name in self.nudges:
+            value = value + self.nudges[name]
+        self.values[name] = value
+        return value
+
+    @contextlib.contextmanager
+    def calling(self, layer: Any) -> Generator[str]:
+        """Name what is handed out after this call of a layer, until it ends; "" for the whole model."""
+        whole = not self._calling
+        outer = self._calling[-1] if self._calling else ""
+        stem = "" if whole else f"{outer}/{layer.name}" if outer else str(layer.name)
+        name, again = stem, 2
+        while not whole and any(name == each for each, _, _ in self.calls):
+            name, again = f"{stem}@{again}", again + 1
+        if not whole:
+            self.calls.append((name, layer, len(self._calling)))
+        self._calling.append(name)
+        try:
+            yield name
+        finally:
+            self._calling.pop()
+
+    @property
+    def current(self) -> str:
+        """The name of the call that is under way."""
+        return self._calling[-1] if self._calling else ""
+
+
+def hand_out(name: str, value: Any, drawn: bool = False) -> Any:
+    """Hand out a value on the way of a call; gives the value to go on with.
+
+    Outside of an opened step this does nothing: what is not asked for is not computed.
+
+    Args:
+        name: what it is; a layer's values get the layer's name before it.
+        value: an array.
+        drawn: whether it was drawn at random. It is then the same when the call is done again.
+    """
+    scope = _open.get()
+    if scope is None or scope.handed is None:
+        return value
+    owner = scope.handed.current
+    return scope.handed.take(f"{owner}.{name}" if owner else name, value, drawn)
+
+
 class Scope:
     """The values that variables have within one pure call, and what the call leaves behind."""
 
@@ -47,6 +116,10 @@ class Scope:
         self.values: dict[Variable, Any] = dict(zip(variables, values, strict=True))
         self.losses: list[Array] = []
         self.training: bool | None = None
+        #: Where the call hands out what it computes on its way, if somebody asked.
+        self.handed: Handed | None = None
+        #: The type that layers compute with, where it is not their own: float64, for checks.
+        self.dtype: str | None = None
 
     def after(self, variables: Sequence[Variable]) -> tuple[Any, ...]:
         """The values of these variables now."""

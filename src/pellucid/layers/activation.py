@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from pellucid import activations
 from pellucid.arrays import Array, Shape
 from pellucid.errors import ArgumentError, message
+from pellucid.formula import Expression, Unit
+from pellucid.layers.core import activated
 from pellucid.layers.layer import CATALOGUE, Layer
 
 
@@ -34,6 +36,10 @@ class Activation(_Elementwise):
     def call(self, inputs: Array) -> Array:
         """g of the inputs."""
         return self.activation(inputs)
+
+    def formula(self, unit: Unit) -> Expression | None:
+        """a = g(z)."""
+        return activated(self.activation, unit, "input")
 
 
 def _at_least_zero(name: str, value: float | None) -> float:
@@ -62,6 +68,15 @@ class ReLU(_Elementwise):
         """The inputs, cut at zero."""
         return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
+    def formula(self, unit: Unit) -> Expression | None:
+        """a = max(z, 0), with what was asked for."""
+        options = {
+            "negative_slope": self.negative_slope,
+            "max_value": self.max_value,
+            "threshold": self.threshold,
+        }
+        return activated(activations.relu, unit, "input", **options)
+
 
 @CATALOGUE.entry()
 class LeakyReLU(_Elementwise):
@@ -76,6 +91,10 @@ class LeakyReLU(_Elementwise):
         """The inputs, flatter below zero."""
         return activations.leaky_relu(inputs, self.negative_slope)
 
+    def formula(self, unit: Unit) -> Expression | None:
+        """a = z, or negative_slope * z."""
+        return activated(activations.leaky_relu, unit, "input", negative_slope=self.negative_slope)
+
 
 @CATALOGUE.entry()
 class ELU(_Elementwise):
@@ -88,6 +107,10 @@ class ELU(_Elementwise):
     def call(self, inputs: Array) -> Array:
         """The inputs, bent below zero."""
         return activations.elu(inputs, self.alpha)
+
+    def formula(self, unit: Unit) -> Expression | None:
+        """a = z, or alpha * (exp(z) - 1)."""
+        return activated(activations.elu, unit, "input", alpha=self.alpha)
 
 
 @CATALOGUE.entry()
@@ -105,3 +128,11 @@ class Softmax(_Elementwise):
         if mask is not None:
             inputs = jnp.where(mask, inputs, jnp.finfo(inputs.dtype).min / 2)
         return jax.nn.softmax(inputs, axis=self.axis)
+
+    def formula(self, unit: Unit) -> Expression | None:
+        """a_i = exp(z_i) / sum_j exp(z_j), along the axis."""
+        shape = unit.row("input").shape
+        axis = self.axis - 1 if self.axis > 0 else self.axis % len(shape)
+        along = [(*unit.index[:axis], each, *unit.index[axis + 1 :]) for each in range(shape[axis])]
+        row = [unit.number("input", *index) for index in along]
+        return activations.formula(activations.softmax, row, unit.index[axis])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from pellucid import activations, constraints, initializers, regularizers
 from pellucid.arrays import Array, Arrays, Shape, as_array, floatx
 from pellucid.errors import ShapeError, message
+from pellucid.formula import Expression, Number, Unit, indexed, total
 from pellucid.layers.layer import CATALOGUE, Layer, positive
+from pellucid.variables import Variable
 
 
 @CATALOGUE.entry()
@@ -19,6 +22,7 @@ class InputLayer(Layer):
     """Says the shape of what a model is given."""
 
     rows_independent = True
+    shown_when_opened = False
 
     def __init__(
         self,
@@ -56,6 +60,10 @@ class InputLayer(Layer):
         """What comes in."""
         return inputs
 
+    def formula(self, unit: Unit) -> Expression | None:
+        """What comes in."""
+        return unit.number("input", *unit.index)
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of what comes in."""
         return input_shape
@@ -74,6 +82,13 @@ def Input(
     (None, 30)
     """
     return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name)
+
+
+def activated(activation: Any, unit: Unit, what: str, **options: Any) -> Expression | None:
+    """a = g(z), where z is what the layer was given or handed out under the name `what`."""
+    *lead, j = unit.index
+    row = [unit.number(what, *lead, each) for each in range(unit.row(what).shape[-1])]
+    return activations.formula(activation, row, j, **options)
 
 
 @CATALOGUE.entry()
@@ -162,7 +177,29 @@ class Dense(Layer):
         z = jnp.matmul(inputs, as_array(self.kernel.value))
         if self.use_bias:
             z = z + as_array(self.bias.value)
-        return self.activation(z)
+        return self.activation(self.hand_out("z", z))
+
+    def formula(self, unit: Unit) -> Expression | None:
+        """z_j = sum_i x_i * kernel_ij + bias_j; a_j = g(z_j)."""
+        *lead, j = unit.index
+        if unit.what == "output":
+            return activated(self.activation, unit, "z")
+        inputs = unit.row("input").shape[-1]
+        terms: list[Any] = [
+            unit.number("input", *lead, i) * unit.weight(self.kernel, i, j) for i in range(inputs)
+        ]
+        return total([*terms, unit.weight(self.bias, j)] if self.use_bias else terms)
+
+    def gradient_terms(
+        self, variable: Variable, index: tuple[int, ...], seen: Unit, slopes: Mapping[str, Any]
+    ) -> list[Expression] | None:
+        """x_i * dJ/dz_j for kernel_ij, and dJ/dz_j for bias_j, at every place where the layer is used."""
+        slope, j = slopes["z"], index[-1]
+        terms: list[Expression] = []
+        for lead in np.ndindex(*slope.shape[:-1]):
+            d_z = Number(slope[(*lead, j)], indexed(f"{seen.layer}.d_z", (*lead, j)))
+            terms.append(seen.number("input", *lead, index[0]) * d_z if variable is self.kernel else d_z)
+        return terms
 
     def check_input(self, inputs: Array) -> None:
         """The last axis must be as long as the kernel."""
@@ -194,11 +231,25 @@ class Flatten(Layer):
             inputs = jnp.moveaxis(inputs, 1, -1)
         return inputs.reshape(inputs.shape[0], -1)
 
+    def formula(self, unit: Unit) -> Expression | None:
+        """The number that lies there."""
+        return _moved(unit, self.data_format == "channels_first")
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """All axes but the first, multiplied."""
         row = input_shape[1:]
         known = [size for size in row if size is not None]
         return (input_shape[0], math.prod(known) if len(known) == len(row) else None)
+
+
+def _moved(unit: Unit, channels_first: bool = False) -> Expression:
+    """The input that an output is, where numbers only change their places."""
+    row = unit.row("input")
+    places = np.arange(row.size).reshape(row.shape)
+    if channels_first and row.ndim > 1:
+        places = np.moveaxis(places, 0, -1)
+    place = places.ravel()[int(np.ravel_multi_index(unit.index, unit.row("output").shape))]
+    return unit.number("input", *(int(each) for each in np.unravel_index(place, row.shape)))
 
 
 @CATALOGUE.entry()
@@ -232,6 +283,10 @@ class Reshape(Layer):
     def call(self, inputs: Array) -> Array:
         """The rows in their new shape."""
         return inputs.reshape(inputs.shape[0], *self._row(math.prod(inputs.shape[1:])))
+
+    def formula(self, unit: Unit) -> Expression | None:
+        """The number that lies there."""
+        return _moved(unit)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The target shape, with -1 found."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import jax
@@ -19,8 +19,17 @@ import numpy as np
 from pellucid import constraints, initializers, regularizers
 from pellucid.arrays import Array, Arrays, Shape, as_array, floatx, is_float, sizes
 from pellucid.errors import ArgumentError, ShapeError, StateError, message
+from pellucid.formula import Expression, Unit
 from pellucid.naming import Catalogue, Configurable, automatic_name, snake_case
-from pellucid.variables import SeedGenerator, Variable, current_scope, pure, structure_changed
+from pellucid.variables import (
+    Handed,
+    SeedGenerator,
+    Variable,
+    current_scope,
+    hand_out,
+    pure,
+    structure_changed,
+)
 
 CATALOGUE = Catalogue("layer")
 
@@ -53,6 +62,8 @@ class Layer(Configurable):
     #: Whether each output row depends on its input row alone. A layer of your own may say so; the
     #: last, smaller batch is then filled up instead of being computed by a program of its own size.
     rows_independent: ClassVar[bool] = False
+    #: Whether an opened step shows it: models only hold the layers that are shown.
+    shown_when_opened: ClassVar[bool] = True
 
     name: str
     built: bool
@@ -105,6 +116,35 @@ class Layer(Configurable):
         """The outputs. Takes `training` as well, if it behaves differently while training."""
         raise NotImplementedError(f"{type(self).__name__} has no call().")
 
+    def hand_out(self, name: str, value: Array, drawn: bool = False) -> Array:
+        """Hand out a value on the way of `call`, and give the value to go on with.
+
+        `z = self.hand_out("z", z)` says where z is: an opened step then shows it and its gradient.
+
+        Args:
+            name: what it is.
+            value: an array.
+            drawn: whether it was drawn at random, as masks are. It is then the same when the call is
+                done again to check it.
+        """
+        return hand_out(name, value, drawn)
+
+    def formula(self, unit: Unit) -> Expression | None:
+        """The arithmetic of one number of this layer, "z" or "output"; None if it states none."""
+        return None
+
+    def gradient_terms(
+        self, variable: Variable, index: tuple[int, ...], seen: Unit, slopes: Mapping[str, Any]
+    ) -> list[Expression] | None:
+        """What one example adds to the gradient of a weight, as products; None if it states none.
+
+        Args:
+            variable, index: which weight.
+            seen: what the layer computed for the example.
+            slopes: the gradients of the example's loss by what was handed out: "z", "output".
+        """
+        return None
+
     # Calling.
 
     def __call__(self, inputs: Arrays, *args: Any, training: bool | None = None, **kwargs: Any) -> Arrays:
@@ -122,8 +162,13 @@ class Layer(Configurable):
         before = scope.training if scope is not None else None
         if scope is not None:
             scope.training = training
+        handed = scope.handed if scope is not None else None
         try:
-            outputs = self.call(inputs, *args, **kwargs)
+            if handed is None:
+                outputs = self.call(inputs, *args, **kwargs)
+            else:
+                with handed.calling(self) as name:
+                    outputs = self._handed_call(handed, name, inputs, *args, **kwargs)
         except (TypeError, ValueError) as error:
             if "__jax_array__" not in str(error):
                 raise
@@ -142,6 +187,20 @@ class Layer(Configurable):
                 scope.losses.append(self.activity_regularizer(output) / output.shape[0])
         return outputs
 
+    def _handed_call(self, handed: Handed, name: str, inputs: Arrays, *args: Any, **kwargs: Any) -> Arrays:
+        """The same call, whose inputs and outputs are handed out."""
+        if not name:
+            return self.call(inputs, *args, **kwargs)
+        one = len(jax.tree.leaves(inputs)) == 1
+        for number, each in enumerate(jax.tree.leaves(inputs)):
+            handed.values[f"{name}.input" if one else f"{name}.input_{number}"] = each
+        outputs = self.call(inputs, *args, **kwargs)
+        leaves, structure = jax.tree.flatten(jax.tree.map(as_array, outputs))
+        what = [f"{name}.output" if len(leaves) == 1 else f"{name}.output_{n}" for n in range(len(leaves))]
+        return jax.tree.unflatten(
+            structure, [handed.take(key, leaf) for key, leaf in zip(what, leaves, strict=True)]
+        )
+
     def _convert(self, value: Any) -> Array:
         if isinstance(value, Layer):
             raise ArgumentError(
@@ -153,7 +212,9 @@ class Layer(Configurable):
                 )
             )
         array = as_array(value)
-        return array.astype(self.dtype) if self.autocast and is_float(array.dtype) else array
+        scope = current_scope()
+        dtype = self.dtype if scope is None or scope.dtype is None else scope.dtype
+        return array.astype(dtype) if self.autocast and is_float(array.dtype) else array
 
     def check_input(self, inputs: Arrays) -> None:
         """Raise ShapeError if the layer was built for other rows."""

@@ -7,9 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pellucid.arrays import Array, Shape
 from pellucid.errors import ArgumentError, message
+from pellucid.formula import Expression, Number, Unit, indexed
 from pellucid.layers.layer import CATALOGUE, Layer
 from pellucid.variables import SeedGenerator
 
@@ -58,8 +60,19 @@ class Dropout(Layer):
             shape = tuple(
                 size if given is None else given for size, given in zip(shape, self.noise_shape, strict=True)
             )
-        kept = jax.random.bernoulli(key, 1.0 - self.rate, shape)
+        kept = self.hand_out("kept", jax.random.bernoulli(key, 1.0 - self.rate, shape), drawn=True)
         return jnp.where(jnp.broadcast_to(kept, inputs.shape), inputs / (1.0 - self.rate), 0.0)
+
+    def formula(self, unit: Unit) -> Expression | None:
+        """x / (1 - rate) where it was kept, 0 where it was dropped; x itself when not training."""
+        x = unit.number("input", *unit.index)
+        if not unit.training or self.rate <= 0:
+            return x
+        if self.rate >= 1:
+            return Number(0.0)
+        kept = np.broadcast_to(unit.arrays["kept"], unit.arrays["input"].shape)
+        mask = Number(kept[(unit.example, *unit.index)], indexed(f"{unit.layer}.kept", unit.index), 0.0)
+        return x * mask / (1.0 - Number(self.rate))
 
     def mixes_rows(self, training: bool) -> bool:
         """A mask shared by rows is the same for any number of rows."""
@@ -95,7 +108,14 @@ class GaussianNoise(Layer):
         if not training or self.seed_generator is None:
             return inputs
         noise = jax.random.normal(self.seed_generator.next(), inputs.shape, inputs.dtype)
-        return inputs + noise * self.stddev
+        return inputs + self.hand_out("noise", noise, drawn=True) * self.stddev
+
+    def formula(self, unit: Unit) -> Expression | None:
+        """x + noise * stddev; x itself when not training."""
+        x = unit.number("input", *unit.index)
+        if not unit.training or self.stddev <= 0:
+            return x
+        return x + unit.number("noise", *unit.index) * self.stddev
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the inputs."""

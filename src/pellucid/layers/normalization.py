@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from pellucid import constraints, initializers, regularizers
 from pellucid.arrays import Array, Shape, as_array
 from pellucid.errors import ShapeError, message
+from pellucid.formula import Expression, Rounded, Unit, sqrt
 from pellucid.layers.layer import CATALOGUE, Layer
 from pellucid.variables import Variable
 
@@ -81,6 +82,8 @@ class BatchNormalization(Layer):
         if training and self.trainable:
             others = tuple(each for each in range(inputs.ndim) if each != axis)
             batch_mean, batch_variance = jnp.mean(inputs, axis=others), jnp.var(inputs, axis=others)
+            batch_mean = self.hand_out("mean", batch_mean)
+            batch_variance = self.hand_out("variance", batch_variance)
             kept = self.momentum
             self.moving_mean.assign(mean * kept + batch_mean * (1.0 - kept))
             self.moving_variance.assign(variance * kept + batch_variance * (1.0 - kept))
@@ -92,6 +95,16 @@ class BatchNormalization(Layer):
         if self.beta is not None:
             shift = shift + as_array(self.beta.value)
         return inputs * factor.reshape(shape) + shift.reshape(shape)
+
+    def formula(self, unit: Unit) -> Expression | None:
+        """(x - mean) / sqrt(variance + epsilon) * gamma + beta."""
+        x = unit.number("input", *unit.index)
+        j = unit.index[(self.axis - 1) if self.axis > 0 else self.axis]
+        if unit.training and self.trainable:
+            mean, variance = unit.shared("mean", j), unit.shared("variance", j)
+        else:
+            mean, variance = unit.weight(self.moving_mean, j), unit.weight(self.moving_variance, j)
+        return _normalized(self, unit, x, mean, variance, (j,))
 
     def mixes_rows(self, training: bool) -> bool:
         """Only while training."""
@@ -106,6 +119,18 @@ class BatchNormalization(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the inputs."""
         return input_shape
+
+
+def _normalized(
+    layer: Any, unit: Unit, x: Expression, mean: Expression, variance: Expression, index: tuple[int, ...]
+) -> Expression:
+    # The code multiplies out x * factor - mean * factor: its rounding is that of the larger products.
+    factor = 1.0 / sqrt(variance + layer.epsilon)
+    if layer.gamma is not None:
+        factor = factor * unit.weight(layer.gamma, *index)
+    size = 4.0 * abs(factor.value) * (abs(x.value) + abs(mean.value))
+    result = Rounded((x - mean) * factor, size)
+    return result if layer.beta is None else result + unit.weight(layer.beta, *index)
 
 
 def _weight(
@@ -179,14 +204,22 @@ class LayerNormalization(Layer):
         """The inputs, each row normalized by itself."""
         axes = self._axes(inputs.ndim)
         shape = tuple(size if each in axes else 1 for each, size in enumerate(inputs.shape))
-        mean = jnp.mean(inputs, axis=axes, keepdims=True)
-        variance = jnp.var(inputs, axis=axes, keepdims=True)
+        mean = self.hand_out("mean", jnp.mean(inputs, axis=axes, keepdims=True))
+        variance = self.hand_out("variance", jnp.var(inputs, axis=axes, keepdims=True))
         outputs = (inputs - mean) * jax.lax.rsqrt(variance + self.epsilon)
         if self.gamma is not None:
             outputs = outputs * as_array(self.gamma.value).reshape(shape)
         if self.beta is not None:
             outputs = outputs + as_array(self.beta.value).reshape(shape)
         return outputs
+
+    def formula(self, unit: Unit) -> Expression | None:
+        """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance of the row."""
+        axes = [each - 1 for each in self._axes(unit.arrays["input"].ndim)]
+        there = tuple(0 if axis in axes else place for axis, place in enumerate(unit.index))
+        mean, variance = unit.number("mean", *there), unit.number("variance", *there)
+        own = tuple(unit.index[axis] for axis in axes)
+        return _normalized(self, unit, unit.number("input", *unit.index), mean, variance, own)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the inputs."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from pellucid.arrays import Array, Shape, as_array, as_float
 from pellucid.errors import ArgumentError, ShapeError, StateError, message
+from pellucid.formula import Expression, Unit, largest, sqrt
 from pellucid.layers.layer import CATALOGUE, Layer
 
 EPSILON = 1e-7
@@ -127,6 +128,13 @@ class Normalization(Layer):
         spread = jnp.maximum(jnp.sqrt(as_array(self.variance.value)).reshape(shape), EPSILON)
         return inputs * spread + mean if self.invert else (inputs - mean) / spread
 
+    def formula(self, unit: Unit) -> Expression | None:
+        """(x - mean) / sqrt(variance), or back."""
+        own = tuple(unit.index[each - 1] for each in self._axes(unit.arrays["input"].ndim))
+        x, mean = unit.number("input", *unit.index), unit.weight(self.mean, *own)
+        spread = largest(sqrt(unit.weight(self.variance, *own)), EPSILON)
+        return x * spread + mean if self.invert else (x - mean) / spread
+
     def check_input(self, inputs: Array) -> None:
         """The features must be those of `adapt`."""
         if self.axis == -1:
@@ -158,6 +166,15 @@ class Rescaling(Layer):
     def call(self, inputs: Array) -> Array:
         """The inputs, rescaled."""
         return as_float(inputs) * jnp.asarray(self.scale, self.dtype) + jnp.asarray(self.offset, self.dtype)
+
+    def formula(self, unit: Unit) -> Expression | None:
+        """X * scale + offset."""
+        shape = unit.row("input").shape
+        scale, offset = (
+            float(np.broadcast_to(np.asarray(each, np.float64), shape)[unit.index])
+            for each in (self.scale, self.offset)
+        )
+        return unit.number("input", *unit.index) * scale + offset
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the inputs."""

@@ -9,24 +9,30 @@ predict   answers for rows
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import jax
 import numpy as np
 
 from pellucid import optimizers, seeds
+from pellucid import record as recording
 from pellucid.arrays import Arrays, Shape
-from pellucid.callbacks import PREDICT_BATCH, CallbackList, History
-from pellucid.data import Rows, Stream, as_rows, is_stream, require_finite, split_rows, unpack
+from pellucid.callbacks import PREDICT_BATCH, CallbackList
+from pellucid.data import Rows, Stream, as_numbers, as_rows, is_stream, require_finite, split_rows, unpack
 from pellucid.engine import Engine, Predictor
 from pellucid.errors import ArgumentError, StateError, did_you_mean, message
 from pellucid.fitting import ArrayTraining, Plan, StreamTraining, evaluate_arrays, evaluate_stream
+from pellucid.folders import require_usable
+from pellucid.history import History
 from pellucid.layers.core import InputLayer
 from pellucid.layers.layer import Layer, declares
 from pellucid.naming import serialize
 from pellucid.objective import Objective
+from pellucid.opened import Explanation
 from pellucid.progress import Progress
+from pellucid.record import column_names
+from pellucid.replay import Replay, description
 from pellucid.step import Parts
 from pellucid.summary import print_summary
 from pellucid.variables import structure
@@ -53,6 +59,7 @@ class Model(Layer):
     """
 
     namespace = "keras"
+    shown_when_opened = False
 
     def __init__(self, *, trainable: bool = True, dtype: Any = None, name: str | None = None, **kwargs: Any):
         super().__init__(trainable=trainable, dtype=dtype, name=name, **kwargs)
@@ -178,6 +185,7 @@ class Model(Layer):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
+        record: Any = "auto",
     ) -> History:
         """Train for a number of epochs.
 
@@ -202,9 +210,13 @@ class Model(Layer):
             steps_per_epoch: steps in an epoch, if not once through the rows.
             validation_steps, validation_batch_size, validation_freq: the same for validation, and
                 after which epochs it comes.
+            record: what is kept so that every step can be opened: "auto" at most 256 MB in memory,
+                the name of a directory as much as needed there, False nothing. The numbers of the
+                training are the same, bit for bit.
 
         Returns:
-            The history: `history.history["loss"]` has a value for each epoch.
+            The history: `history.history["loss"]` has a value for each epoch, and `history.open(712)`
+            opens a training step.
 
         Raises:
             StateError: if the model was not compiled.
@@ -236,9 +248,15 @@ class Model(Layer):
             held_out.prepare = functools.partial(self._prepared, what="validation ")
         self._order_spent = True
 
-        listed = CallbackList(callbacks, add_history=True, model=self)
+        kept = recording.wanted(record)
+        if kept is not None and kept.folder is not None:
+            require_usable(kept.folder)
+        history = History()
+        listed = CallbackList(callbacks, model=self)
+        listed.append(history)
+        history.set_model(self)
         listed.set_params({"verbose": verbose, "epochs": epochs, "steps": steps})
-        self.history = listed.history()
+        self.history = history
         self.stop_training = False
         validation_size = validation_batch_size or size
 
@@ -256,7 +274,12 @@ class Model(Layer):
             steps_per_execution=self._steps_per_execution,
             validate=None if held_out is None else validate,
             stopped=lambda: self.stop_training,
+            recording=None
+            if kept is None
+            else functools.partial(self._begin_record, history, kept, source, x),
         )
+        if kept is None:
+            history.records(None, "fit(..., record=False)")
         if isinstance(source, Stream):
             training: Any = StreamTraining(plan, source, steps_per_epoch)
         else:
@@ -269,7 +292,28 @@ class Model(Layer):
         finally:
             plan.progress.stopped()
             listed.on_train_end()
-        return self.history
+            history.ended()
+        return history
+
+    def _begin_record(
+        self,
+        history: History,
+        kept: recording.Kept,
+        source: Rows | Stream,
+        given: Any,
+        facts: recording.Facts,
+        orders: recording.Orders | None,
+    ) -> recording.Record:
+        """Begin the record of a training, and let the history open its steps."""
+        assert self._engine is not None
+        record = recording.Record(facts, orders, kept.budget)
+        trained = None
+        if isinstance(source, Rows):
+            trained = recording.Trained.of(source, column_names(given))
+        history.records(Replay(self._engine, record, trained, description(self._engine.parts)))
+        if kept.folder is not None:
+            history.keeps_in(kept.folder)
+        return record
 
     def _sources(
         self,
@@ -416,6 +460,58 @@ class Model(Layer):
                 mend="call fit first, or begin the model with keras.Input(shape=(...)).",
             )
         )
+
+    def explain(
+        self,
+        x: Any,
+        *,
+        columns: Sequence[str] = (),
+        labels: Sequence[str] = (),
+        threshold: float = 0.5,
+    ) -> Explanation:
+        """The forward pass of a row, with all its numbers, to the decision.
+
+        Args:
+            x: one row, or several: an array, a list, a frame.
+            columns: names of the features, if x is no frame with names.
+            labels: what the classes are called: ("benign", "malignant").
+            threshold: from which probability on the decision is yes.
+
+        Returns:
+            An `Explanation`: `print` tells it as a story; `layers`, `formula(...)` and `decision` give
+            the parts.
+
+        Raises:
+            StateError: if the model has no weights yet.
+            ShapeError: if the row does not fit the layers.
+
+        Example:
+            >>> from pellucid import Sequential
+            >>> from pellucid.layers import Dense, Input
+            >>> model = Sequential([Input(shape=(2,)), Dense(1, "sigmoid", kernel_initializer="ones")])
+            >>> model.explain([0.5, 1.5], labels=("benign", "malignant")).decision
+            '0.8808 >= 0.5: malignant'
+        """
+        if not self.built:
+            self._build_for_prediction()
+        if not 0.0 <= threshold <= 1.0:
+            raise ArgumentError(message("threshold is no probability.", came=threshold, expected="0 to 1"))
+        names = tuple(columns) or column_names(x)
+        wanted = self.input_shape
+        if isinstance(wanted, tuple) and not isinstance(x, Mapping):
+            array = as_numbers(x)
+            x = array[None] if array.ndim == len(cast(Shape, wanted)) - 1 else array
+        rows = self._adjusted(as_rows(x))
+        if names and isinstance(rows.x, np.ndarray) and len(names) != cast(Any, rows.x).shape[-1]:
+            raise ArgumentError(
+                message(
+                    "columns does not fit the row.",
+                    came=f"{len(names)} names",
+                    expected=f"{cast(Any, rows.x).shape[-1]}",
+                )
+            )
+        parts = Parts(self, self._objective, None)
+        return Explanation.of(parts, rows.x, names, tuple(map(str, labels)), threshold)
 
     def train_on_batch(
         self,

@@ -75,6 +75,8 @@ class TableNetwork:
         """The network itself, a `pellucid.Sequential`."""
         if self._model is None:
             assert self._run is not None
+            import pellucid.models  # noqa: F401  # which enters Sequential among the layers
+
             self._model = saving.build(self._run, self._path)
             self._require_fitting()
         return self._model

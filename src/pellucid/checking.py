@@ -1,0 +1,188 @@
+"""The gradients of an opened step, checked against central differences in float64.
+
+A derivative is what (cost(w + h) - cost(w - h)) / 2h comes to for a small h. That needs no
+backward pass, and in float64 its own error is tiny: an outside judge for every gradient there is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pellucid.formula import indexed
+from pellucid.variables import Handed
+
+H = 1e-5
+#: How many changed copies of the weights are held at once, in numbers.
+AT_ONCE = 2**22
+#: A gradient agrees if it is off by no more than this part of the largest one of its array.
+TOLERANCE = 1e-3
+
+NumPy = np.ndarray[Any, Any]
+
+
+class Checked(NamedTuple):
+    """One array of weights: how many were compared, the largest difference, and where."""
+
+    path: str
+    weights: int
+    compared: int
+    difference: float
+    where: str
+    gradient: float
+    by_differences: float
+    scale: float
+    kinks: int
+    along: float | None  # the difference along a random direction through all weights of the array
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all that was compared agrees."""
+        allowed = TOLERANCE * self.scale + 1e-7
+        return self.difference <= allowed and (self.along is None or self.along <= TOLERANCE)
+
+
+class Check:
+    """What `step.check()` found.
+
+    Attributes:
+        arrays: for each array of weights what was compared, and the largest difference.
+        largest: the one with the largest difference.
+        ok: whether all gradients agree with the differences.
+    """
+
+    def __init__(self, arrays: Sequence[Checked]) -> None:
+        self.arrays = list(arrays)
+
+    @property
+    def ok(self) -> bool:
+        """Whether all gradients agree with the differences."""
+        return all(each.agrees for each in self.arrays)
+
+    @property
+    def largest(self) -> Checked | None:
+        """The array with the largest difference."""
+        return max(self.arrays, key=lambda each: each.difference, default=None)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        lines = ["Gradients, and central differences of the cost in float64"]
+        lines.append(f"{'':30}{'compared':>16}{'largest difference':>20}  at")
+        for each in self.arrays:
+            compared = f"{each.compared:,} of {each.weights:,}"
+            lines.append(f"{each.path:30}{compared:>16}{each.difference:>20.2e}  {each.where}")
+            if each.along is not None:
+                lines.append(f"{'':30}{'all, along one direction':>24}{each.along:>12.1e} of it")
+            if each.kinks:
+                lines.append(
+                    f"{'':30}{each.kinks:>16} of them lie at a kink, where there is no derivative: left out"
+                )
+        largest = self.largest
+        if largest is not None:
+            verdict = "All agree." if self.ok else "NOT all agree."
+            lines.append(
+                f"The largest: {largest.where}, gradient {largest.gradient:.6g}, "
+                f"by differences {largest.by_differences:.6g}. {verdict}"
+            )
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Check: {'all agree' if self.ok else 'differences'}, {len(self.arrays)} arrays>"
+
+
+def check(step: Any, entries: int = 5_000, seed: int = 0) -> Check:
+    """Check the gradients of an opened step; arguments as for `Step.check`."""
+    parts = step.parts
+    state, batch, drawn = step._state, step._place.batch, step._traced.drawn
+    given = {name: np.asarray(step._opened_after.handed[name]) for name in drawn}
+    random = np.random.default_rng(seed)
+    sizes = [math.prod(variable.shape) for variable in parts.weights]
+    all_of_them = sum(sizes) <= entries
+    each_array = max(entries // max(len(sizes), 1), 1)
+    arrays: list[Checked] = []
+    with jax.enable_x64(True):
+        weights = tuple(jnp.asarray(np.asarray(value, np.float64)) for value in state.weights)
+
+        def cost(place: int, value: Any) -> Any:
+            changed = (*weights[:place], value, *weights[place + 1 :])
+            handed = Handed(given=given)
+            forward = parts.forward(
+                changed, state.others, batch.x, training=True, handed=handed, dtype="float64"
+            )
+            return parts.cost(forward, batch)
+
+        for place, variable in enumerate(parts.weights):
+            size = sizes[place]
+            chosen = np.arange(size)
+            if not all_of_them and size > each_array:
+                chosen = np.sort(random.choice(size, each_array, replace=False))
+            found, kinks = _differences(cost, place, weights[place], chosen)
+            gradient = np.ravel(np.asarray(step.gradients[variable.path], np.float64))
+            gap = np.abs(found - gradient[chosen])
+            gap[kinks] = 0.0
+            gap = np.nan_to_num(gap, nan=np.inf)
+            worst = int(np.argmax(gap))
+            along = None
+            if len(chosen) < size:
+                along = _along(cost, place, weights[place], gradient, random)
+            index = np.unravel_index(int(chosen[worst]), variable.shape)
+            arrays.append(
+                Checked(
+                    variable.path,
+                    size,
+                    len(chosen),
+                    float(gap[worst]),
+                    indexed(variable.path, index),
+                    float(gradient[chosen[worst]]),
+                    float(found[worst]),
+                    float(np.abs(gradient).max(initial=0.0)),
+                    int(kinks.sum()),
+                    along,
+                )
+            )
+    return Check(arrays)
+
+
+def _differences(cost: Any, place: int, value: Any, chosen: NumPy) -> tuple[NumPy, NumPy]:
+    """Central differences at the chosen entries, and which of them lie at a kink."""
+    shape, size = value.shape, value.size
+    flat = value.ravel()
+
+    def moved(entry: Any, by: Any) -> Any:
+        return cost(place, flat.at[entry].add(by).reshape(shape))
+
+    def central(entry: Any) -> Any:
+        wide = (moved(entry, H) - moved(entry, -H)) / (2 * H)
+        up, down = moved(entry, H) - moved(entry, 0.0), moved(entry, 0.0) - moved(entry, -H)
+        return wide, up / H, down / H
+
+    once = max(1, min(len(chosen), AT_ONCE // max(size, 1)))
+    mapped = jax.jit(jax.vmap(central))
+    parts: list[Any] = []
+    for start in range(0, len(chosen), once):
+        some = chosen[start : start + once]
+        full = np.concatenate([some, np.repeat(some[:1], once - len(some))])
+        parts.append([np.asarray(each)[: len(some)] for each in mapped(full)])
+    wide, up, down = (np.concatenate([part[each] for part in parts]) for each in range(3))
+    # Where it is smooth, the slopes to both sides differ by a little curvature; at a kink, by a jump.
+    scale = np.abs(wide).max(initial=0.0)
+    jump = np.abs(up - down)
+    kinks = (jump > 1e-2 * np.maximum(np.abs(wide), 1e-3 * scale)) & (jump > 1e-6)
+    return wide, kinks
+
+
+def _along(cost: Any, place: int, value: Any, gradient: NumPy, random: Any) -> float:
+    """How far the derivative along a random direction through all weights of an array is off."""
+    direction = random.choice([-1.0, 1.0], value.shape) / math.sqrt(value.size)
+    both = jax.jit(lambda by: cost(place, value + by * direction))
+    found = float((both(H) - both(-H)) / (2 * H))
+    expected = float(np.ravel(direction) @ gradient)
+    scale = max(abs(expected), float(np.linalg.norm(gradient)) / math.sqrt(value.size), 1e-12)
+    return abs(found - expected) / scale

@@ -1,0 +1,333 @@
+"""What `fit` returns: the loss and metrics of every epoch, and every training step, to be opened.
+
+history = model.fit(X, y, epochs=50)
+history.history["loss"]            # as in Keras
+history.log["cost"]                # of every step
+step = history.open(712)           # everything that happened in it
+history.save("run.pellucid")       # History.load gives it back, in another process too
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from pellucid import callbacks, folders, keeping
+from pellucid.data import Rows, as_rows
+from pellucid.errors import ArgumentError, StateError, message
+from pellucid.opened import Step, open_step
+from pellucid.record import Record
+from pellucid.replay import Replay
+from pellucid.views import html
+
+NumPy = np.ndarray[Any, Any]
+#: At how many steps, at most, the norms of a log are sampled.
+SAMPLED = 100
+
+
+class StepLog(Mapping[str, NumPy]):
+    """Columns with a value for each training step: "step", "epoch", "cost" and "learning_rate".
+
+    Attributes:
+        norms: the lengths of gradients, updates and weights of each layer, at some of the steps.
+    """
+
+    def __init__(self, history: History, record: Record) -> None:
+        self._history, self._record = history, record
+        self._norms: dict[str, NumPy] | None = None
+
+    def __getitem__(self, name: str) -> NumPy:
+        record = self._record.settled()
+        steps = np.arange(0, record.steps, record.log.stride)
+        if name == "step":
+            return steps
+        if name == "epoch":
+            first = record.facts.first_epoch
+            if each := record.facts.steps_per_epoch:
+                return first + steps // each
+            return first + np.searchsorted(np.asarray(record.epoch_starts), steps, side="right") - 1
+        if name in ("cost", "learning_rate"):
+            return record.log.table[: len(steps), 0 if name == "cost" else 1]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("step", "epoch", "cost", "learning_rate"))
+
+    def __len__(self) -> int:
+        return 4
+
+    @property
+    def norms(self) -> dict[str, NumPy]:
+        """Lengths (2-norms) at up to a hundred steps, spread over the run.
+
+        "step" says which; "dense.gradient", "dense.update" and "dense.weights" are those of all weights
+        of the layer "dense" together. They are found by opening these steps, and kept.
+        """
+        if self._norms is None:
+            record = self._record.settled()
+            first = record.first_step()
+            # Where snapshots are, a step opens without a replay.
+            there = [s.step for s in record.snapshots.kept if first <= s.step < record.steps]
+            places = np.unique(np.linspace(0, len(there) - 1, min(SAMPLED, len(there))).astype(int))
+            chosen = [there[place] for place in places]
+            if len(chosen) < SAMPLED:
+                spread = np.linspace(first, record.steps - 1, min(SAMPLED, record.steps - first))
+                chosen = np.unique([*chosen, *spread.astype(int).tolist()]).tolist()
+            found: dict[str, list[float]] = {"step": []}
+            for number in chosen:
+                step = self._history.open(int(number))
+                found["step"].append(number)
+                layers = dict.fromkeys(path.rpartition("/")[0] for path in step.weights)
+                for layer in layers:
+                    for what, values in (
+                        ("gradient", step.gradients),
+                        ("update", step.updates),
+                        ("weights", step.weights),
+                    ):
+                        own = [a for path, a in values.items() if path.rpartition("/")[0] == layer]
+                        length = float(np.sqrt(sum(np.square(a, dtype=np.float64).sum() for a in own)))
+                        found.setdefault(f"{layer}.{what}", []).append(length)
+            self._norms = {name: np.asarray(values) for name, values in found.items()}
+        return self._norms
+
+    def __repr__(self) -> str:
+        costs = self["cost"]
+        told = f", cost {costs[0]:.4g} to {costs[-1]:.4g}" if len(costs) else ""
+        every = f", every {self._record.log.stride}th is kept" if self._record.log.stride > 1 else ""
+        return f"<StepLog: {self._record.steps:,} steps{every}{told}; columns {', '.join(self)}>"
+
+
+class History(callbacks.History):
+    """What `fit` returns: loss and metrics of every epoch, and every step of the training.
+
+    Attributes:
+        history, epoch, params: as in Keras.
+        steps: how many training steps there were.
+        log: per-step columns: `log["cost"]`, `log["learning_rate"]`; lengths in `log.norms`.
+
+    Example:
+        >>> from pellucid import Sequential
+        >>> from pellucid.layers import Dense, Input
+        >>> model = Sequential([Input(shape=(1,)), Dense(1, kernel_initializer="zeros")])
+        >>> model.compile(optimizer="sgd", loss="mse")
+        >>> history = model.fit([[1.0], [2.0]], [[2.0], [4.0]], epochs=3, verbose=0)
+        >>> history.steps
+        3
+        >>> step = history.open(0)
+        >>> step.cost
+        10.0
+        >>> print(step.formula("dense/kernel[0,0].gradient"))
+        dense/kernel[0,0].gradient = (1*(-4) + 2*(-8))/2 = -10
+    """
+
+    keeps_epochs = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._replay: Replay | None = None
+        self._why_not = "no training yet"
+        self._final: dict[str, Any] = {}
+        self._log: StepLog | None = None
+        self._folder: folders.Folder | None = None
+        #: What else the file holds: a table's network gives its labels.
+        self.labels: Sequence[str] = ()
+
+    # What fit tells.
+
+    def records(self, replay: Replay | None, why_not: str = "") -> None:
+        """Keep what is needed to open the steps of the training that begins now."""
+        self._replay, self._why_not = replay, why_not
+        self._log, self._final = None, {}
+
+    def keeps_in(self, folder: Path) -> None:
+        """Write the record into a directory as the training goes."""
+        assert self._replay is not None
+
+        def failed(why: str) -> None:
+            self._replay, self._why_not = None, why
+
+        self._folder = folders.Folder(folder, self._replay, failed)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Keep what the epoch gave."""
+        super().on_epoch_end(epoch, logs)
+        if self._folder is not None:
+            self._folder.epoch(epoch, logs or {})
+
+    def ended(self) -> None:
+        """The training is over: keep the weights that it left."""
+        if self._replay is not None:
+            self._replay.record.settled()
+            values = ((each.path, each.value) for each in self._replay.engine.parts.model.weights)
+            self._final = {p: np.array(v) if isinstance(v, np.ndarray) else v for p, v in values}
+            if self._folder is not None:
+                self._folder.end(self._final)
+
+    def _recorded(self) -> Replay:
+        if self._replay is None:
+            raise StateError(
+                message(
+                    "the steps of this run cannot be opened.",
+                    came=self._why_not,
+                    mend='train again with record="auto", which is the default.'
+                    if "record=False" in self._why_not
+                    else "",
+                )
+            )
+        return self._replay
+
+    # Reading it.
+
+    @property
+    def steps(self) -> int:
+        """How many training steps there were; 0 if they were not recorded."""
+        return self._replay.record.steps if self._replay is not None else 0
+
+    @property
+    def log(self) -> StepLog:
+        """Per-step columns: "step", "epoch", "cost", "learning_rate"; and `log.norms`."""
+        if self._log is None:
+            self._log = StepLog(self, self._recorded().record)
+        return self._log
+
+    def open(
+        self,
+        step: int | None = None,
+        *,
+        epoch: int | None = None,
+        batch: int | None = None,
+        x: Any = None,
+        y: Any = None,
+    ) -> Step:
+        """Open a training step: history.open(712), or history.open(epoch=3, batch=5). Both count from 0.
+
+        Args:
+            step: the number of the step; negative numbers count from the end.
+            epoch, batch: its epoch (as `history.epoch` numbers them) and its place in the epoch; the
+                first if not said.
+            x, y: the rows that were trained on, if the history no longer has them as they were.
+
+        Raises:
+            ArgumentError: if there is no such step; the error says which there are.
+            StateError: if the run was not recorded, or the model was changed since.
+            DataError: if the rows have changed or are gone, or x, y are others.
+        """
+        replay = self._recorded()
+        record = replay.record.settled()
+        number = self._number(record, step, epoch, batch)
+        given: Rows | None = None
+        if x is not None:
+            given = cast(Any, replay.engine.parts.model)._adjusted(as_rows(x, y))
+        columns = replay.trained.columns if replay.trained is not None else ()
+        return open_step(replay, number, given, columns)
+
+    def _number(self, record: Record, step: int | None, epoch: int | None, batch: int | None) -> int:
+        first, count = record.first_step(), record.steps
+        if step is None and epoch is None:
+            raise ArgumentError(
+                message("say which step.", mend="history.open(0), or history.open(epoch=0, batch=0).")
+            )
+        if step is not None and (epoch is not None or batch is not None):
+            raise ArgumentError(message("a step has one name.", came="a number, and an epoch or batch"))
+        there = f"steps {first} to {count - 1}" if count > first else "no steps"
+        if step is None:
+            assert epoch is not None
+            begin = record.facts.first_epoch
+            if not begin <= epoch < begin + record.epochs:
+                raise ArgumentError(
+                    message(
+                        "there is no such epoch.",
+                        came=f"epoch={epoch}",
+                        expected=f"{begin} to {begin + record.epochs - 1}",
+                    )
+                )
+            own = record.steps_of(epoch - begin)
+            place = 0 if batch is None else batch
+            if not -len(own) <= place < len(own):
+                raise ArgumentError(
+                    message(
+                        f"epoch {epoch} has no such batch.",
+                        came=f"batch={batch}",
+                        expected=f"0 to {len(own) - 1}",
+                    )
+                )
+            step = own[place]
+        if isinstance(step, bool) or not hasattr(step, "__index__"):
+            raise ArgumentError(message("a step is a whole number.", came=repr(step), expected=there))
+        number = int(step) + (count if step < 0 else 0)
+        if not first <= number < count:
+            raise ArgumentError(
+                message(
+                    "there is no such step." if first == 0 else "this step can no longer be opened.",
+                    came=str(step),
+                    expected=there,
+                    mend="batches that came from a generator are kept as long as they fit the budget."
+                    if first
+                    else "",
+                )
+            )
+        return number
+
+    # Keeping it.
+
+    def save(self, path: str | os.PathLike[str], data: str = "auto") -> None:
+        """Write the run into one `.pellucid` file: the model, the record, and the data if it is small.
+
+        Args:
+            path: the file.
+            data: "all" puts the rows that were trained on into the file; "none" only their
+                fingerprint, and they are given again to `open`; "auto" puts them there if they take
+                less than 64 MB.
+
+        Raises:
+            StateError: if the run was not recorded.
+            FileError: if the file cannot be written.
+            ArgumentError: if the model holds what cannot be written down, such as a lambda.
+        """
+        keeping.save(path, self._recorded(), self._epochs, self.params, self._final, self.labels, data)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> History:
+        """Read a run that `save` wrote, or that `record=DIRECTORY` left, and whose steps can be opened.
+
+        Args:
+            path: the file, or the directory.
+            custom_objects: layers, losses, ... of your own, by name. No code is read from the file.
+
+        Raises:
+            FileError: if there is no such file, or it is damaged or holds no recorded training.
+        """
+        found = cls()
+        kept = (folders if Path(path).is_dir() else keeping).load(Path(path), custom_objects)
+        found._replay, found._why_not = kept.replay, ""
+        found._epochs, found.params, found.labels = kept.epochs, kept.params, kept.labels
+        found._final = {each.path: each.value for each in kept.replay.engine.parts.model.weights}
+        found.set_model(kept.replay.engine.parts.model)
+        return found
+
+    # Looking at it.
+
+    def plot(self, metric: str = "loss", ax: Any = None) -> Any:
+        """Draw a metric over the epochs, the validation's dashed, and the cost of every step behind it.
+
+        Args:
+            metric: a name in `history.history`.
+            ax: the matplotlib axes to draw into; new ones if not given.
+
+        Returns:
+            A `plots.HistoryDisplay` with `ax_` and `figure_`. Needs matplotlib.
+        """
+        from pellucid.views import plots
+
+        return plots.HistoryDisplay.from_history(self, metric).plot(ax)
+
+    def __repr__(self) -> str:
+        steps = f", {self.steps:,} steps to open" if self.steps else ""
+        return super().__repr__()[:-1] + f"{steps}>"
+
+    def _repr_html_(self) -> str:
+        return html.history(self)

@@ -1,0 +1,347 @@
+"""A recorded training in a file: what `History.save` writes, and `History.load` reads.
+
+The record becomes plain JSON (where things are) and safetensors (the numbers): snapshots, log, the
+states of the generator that drew the orders, and the rows that were trained on if they are small.
+Loading makes the model from its configuration, compiles it as it was compiled, and runs nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import jax
+import numpy as np
+
+from pellucid import saving
+from pellucid.data import Rows
+from pellucid.errors import ArgumentError, FileError, StateError, message
+from pellucid.naming import custom_objects as custom_object_scope
+from pellucid.naming import serialize
+from pellucid.record import Edit, Facts, Log, Orders, Record, Snapshot, Snapshots, StreamBatch, Trained
+from pellucid.replay import Replay, description
+from pellucid.step import State
+
+NumPy = np.ndarray[Any, Any]
+#: Rows that take less than this many bytes go into the file, if nothing else was said.
+DATA_LIMIT = 64 * 2**20
+KIND = "training"
+#: The most rows that an order can have: they are counted in 32 bits.
+LARGEST_ORDER = 2**31 - 1
+#: How a leaf's shape and type is written down.
+Spec = list[Any]
+
+
+@dataclass
+class Kept:
+    """What a file gave back."""
+
+    replay: Replay
+    epochs: list[tuple[int, dict[str, Any]]]
+    params: dict[str, Any]
+    labels: Sequence[str]
+
+
+# Writing.
+
+
+def save(
+    path: str | os.PathLike[str],
+    replay: Replay,
+    epochs: Sequence[tuple[int, Mapping[str, Any]]],
+    params: Mapping[str, Any],
+    final: Mapping[str, Any],
+    labels: Sequence[str] = (),
+    data: str = "auto",
+) -> None:
+    """Write a run file that holds a recorded training; arguments as for `History.save`."""
+    if data not in ("auto", "all", "none"):
+        raise ArgumentError(message("data is unknown.", came=repr(data), expected="auto, all or none"))
+    saving.require_writable(path, "the run")
+    model = replay.engine.parts.model
+    packed = pack(replay, data)
+    packed.described.update(
+        epochs=[[number, saving.plain(logs)] for number, logs in epochs],
+        params=saving.plain({name: value for name, value in params.items() if _is_plain(value)}),
+        labels=list(labels),
+    )
+    run = saving.Run(
+        KIND,
+        saving.described_model(model),
+        {name: np.asarray(value) for name, value in final.items()},
+        history={},
+        training={"steps": replay.record.steps},
+        record=packed.described,
+        arrays=packed.arrays,
+        data=packed.data,
+    )
+    saving.write(path, run)
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+@dataclass
+class Packed:
+    """A record as JSON, and its arrays by name."""
+
+    described: dict[str, Any]
+    arrays: dict[str, NumPy]
+    data: dict[str, NumPy]
+
+
+def pack(replay: Replay, data: str = "auto") -> Packed:
+    """A recorded training as plain data."""
+    record = replay.record.settled()
+    facts, parts = record.facts, replay.engine.parts
+    model = cast(Any, parts.model)
+    arrays: dict[str, NumPy] = {"log": record.log.table}
+    kept = record.snapshots.kept
+    leaves = [jax.tree.leaves(record.snapshots.before(each.step).state) for each in kept]
+    for place in range(len(leaves[0]) if leaves else 0):
+        arrays[f"snapshots/{place}"] = np.stack([np.asarray(each[place]) for each in leaves])
+    for number, edit in enumerate(record.edits):
+        for place, value in edit.leaves.items():
+            arrays[f"edits/{number}/{place}"] = np.asarray(value)
+    described: dict[str, Any] = {
+        "compile": _compiled(model),
+        "steps": record.steps,
+        "batch_size": facts.batch_size,
+        "steps_per_epoch": facts.steps_per_epoch,
+        "first_epoch": facts.first_epoch,
+        "rows": facts.rows,
+        "exact": facts.exact,
+        "epochs_in_order": facts.epochs_in_order,
+        "held_out": list(facts.held_out) if facts.held_out else None,
+        "held_out_like": _specs(facts.held_out_like),
+        "log_stride": record.log.stride,
+        "snapshots": [each.step for each in kept],
+        "groups": [len(group) for group in (parts.weights, parts.others, parts.remembered)],
+        "edits": [[edit.step, sorted(edit.leaves)] for edit in record.edits],
+        "epoch_starts": list(record.epoch_starts),
+    }
+    if record.orders is not None:
+        described["shuffle"] = (
+            record.orders.shuffle if record.orders.shuffle == "batch" else bool(record.orders.shuffle)
+        )
+        described["orders"] = [epoch for epoch, _ in record.orders.notes]
+        states = [state for _, state in record.orders.notes]
+        if any(state["bit_generator"] != "MT19937" for state in states):
+            raise StateError(
+                message("the orders of this run came from a generator of another kind than NumPy's own.")
+            )
+        if states:
+            arrays["orders/key"] = np.stack([state["state"]["key"] for state in states])
+            arrays["orders/pos"] = np.array([state["state"]["pos"] for state in states], np.int64)
+    rows: dict[str, NumPy] = {}
+    example: Any = None
+    trained = replay.trained
+    if trained is not None:
+        held = trained.on_device if trained.on_device is not None else trained.rows
+        if trained.on_device is None and trained.changed():
+            held = None
+        if held is None and data == "all":
+            raise StateError(message("the rows that were trained on are gone, or have changed."))
+        described |= {
+            "digest": trained.digest,
+            "columns": list(trained.columns),
+            "origin": trained.origin,
+        }
+        if trained.weight is not None:
+            arrays["weight"] = trained.weight
+        example = held
+        if held is not None and data != "none":
+            rows = named_rows(held)
+            if data == "auto" and sum(array.nbytes for array in rows.values()) > DATA_LIMIT:
+                rows = {}
+    for number, batch in enumerate(record.batches):
+        example = batch.rows
+        if data != "none":
+            rows |= {f"{number}/{name}": array for name, array in named_rows(batch.rows, True).items()}
+    described["batches"] = [[batch.step, batch.size] for batch in record.batches] if rows else []
+    described["like"] = _specs(Rows(example.x, example.y)) if example is not None else replay.like
+    return Packed(described, arrays, rows)
+
+
+def _compiled(model: Any) -> dict[str, Any]:
+    config = dict(model._compile_config)
+    return {name: serialize(value) for name, value in config.items() if value is not None}
+
+
+def named_rows(rows: Rows, weight: bool = False) -> dict[str, NumPy]:
+    """The arrays of rows by name: "x", or "x/name" where x is a dict."""
+    found: dict[str, NumPy] = {}
+    for what in ("x", "y", *(("weight",) if weight else ())):
+        value = getattr(rows, what)
+        if isinstance(value, Mapping):
+            for name, array in cast(Mapping[str, Any], value).items():
+                found[f"{what}/{name}"] = np.asarray(array)
+        elif value is not None:
+            found[what] = np.asarray(value)
+    return found
+
+
+def rows_of(named: Mapping[str, NumPy], prefix: str = "") -> Rows:
+    """The rows of arrays by name."""
+
+    def one(what: str) -> Any:
+        if f"{prefix}{what}" in named:
+            return named[f"{prefix}{what}"]
+        begin = f"{prefix}{what}/"
+        several = {name.removeprefix(begin): a for name, a in named.items() if name.startswith(begin)}
+        return several or None
+
+    return Rows(one("x"), one("y"), one("weight"))
+
+
+def _specs(rows: Any) -> Any:
+    if rows is None:
+        return None
+    named: dict[str, Any] = {}
+    for what in ("x", "y", "weight"):
+        value = getattr(rows, what)
+        if isinstance(value, Mapping):
+            for name, array in cast(Mapping[str, Any], value).items():
+                named[f"{what}/{name}"] = [list(array.shape), str(array.dtype)]
+        elif value is not None:
+            named[what] = [list(value.shape), str(value.dtype)]
+    return named
+
+
+def _like(specs: Any, rows: int | None = None) -> Rows:
+    """Zeros (or their specifications) of the shapes that were written down."""
+
+    def one(spec: Spec) -> Any:
+        shape = tuple(int(size) for size in spec[0])
+        if rows is not None:
+            return np.zeros((rows, *shape[1:]), spec[1])
+        return jax.ShapeDtypeStruct(shape, np.dtype(spec[1]))
+
+    return rows_of({name: one(spec) for name, spec in cast(dict[str, Spec], specs).items()})
+
+
+# Reading.
+
+
+def load(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> Kept:
+    """Read a run file that holds a recorded training; arguments as for `History.load`."""
+    return unpack(saving.read(path), Path(path), custom_objects)
+
+
+def unpack(run: saving.Run, path: Path, custom_objects: Mapping[str, Any] | None = None) -> Kept:
+    """Make a recorded training of what a file holds."""
+    if not run.record:
+        raise FileError(
+            message(
+                "this run file holds no recorded training.",
+                came=f"{path}: a {run.kind}",
+                expected="a file of history.save(...), or of pellucid fit",
+            )
+        )
+    said = run.record
+    with custom_object_scope(custom_objects):
+        model = saving.build(run, path)
+        try:
+            model.compile_from_config(said["compile"])
+        except Exception as problem:
+            raise saving.damaged(path, f"compile: {str(problem).splitlines()[0]}") from None
+        try:
+            return _unpacked(run, path, model)
+        except FileError:
+            raise
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
+            raise saving.damaged(
+                path, f"the record: {type(problem).__name__} {str(problem).splitlines()[0][:200]}"
+            ) from None
+
+
+def _unpacked(run: saving.Run, path: Path, model: Any) -> Kept:
+    said, arrays = run.record, run.arrays
+    like = _like(said["like"], rows=1)
+    engine = model._ready(like, "open")
+    parts = engine.parts
+    if [len(g) for g in (parts.weights, parts.others, parts.remembered)] != said["groups"]:
+        raise saving.damaged(path, "snapshots of another model")
+    variables = [*parts.weights, *parts.others, *parts.remembered]
+    steps = [int(step) for step in said["snapshots"]]
+    if not steps or steps != sorted(set(steps)) or steps[0] < 0:
+        raise saving.damaged(path, "snapshots that are not in order")
+    leaves: list[NumPy] = []
+    for place, variable in enumerate(variables):
+        array = arrays[f"snapshots/{place}"]
+        if array.shape != (len(steps), *variable.shape) or str(array.dtype) != variable.dtype:
+            raise saving.damaged(path, f"snapshots of {variable.path} of shape {array.shape}")
+        leaves.append(array)
+    counts = [len(parts.weights), len(parts.others), len(parts.remembered)]
+
+    def state(number: int) -> State:
+        own = [array[number] for array in leaves]
+        first, second = counts[0], counts[0] + counts[1]
+        return State(tuple(own[:first]), tuple(own[first:second]), tuple(own[second:]), ())
+
+    held_out = said["held_out"]
+    facts = Facts(
+        batch_size=_whole(said["batch_size"]),
+        steps_per_epoch=_whole(said["steps_per_epoch"]),
+        first_epoch=_whole(said["first_epoch"]),
+        rows=_whole(said["rows"]),
+        exact=bool(said["exact"]),
+        epochs_in_order=_whole(said["epochs_in_order"]),
+        held_out=None if held_out is None else (_whole(held_out[0]), _whole(held_out[1]), bool(held_out[2])),
+        held_out_like=None if said["held_out_like"] is None else _like(said["held_out_like"]),
+    )
+    largest = (facts.rows, facts.batch_size, facts.epochs_in_order * facts.steps_per_epoch * facts.batch_size)
+    if max(largest) > LARGEST_ORDER:
+        raise saving.damaged(path, f"a record of impossible sizes: {largest}")
+    record = Record(facts, steps=_whole(said["steps"]))
+    record.snapshots = Snapshots()
+    record.snapshots.kept = [Snapshot(step, state(number)) for number, step in enumerate(steps)]
+    log = Log()
+    log.stride = max(_whole(said["log_stride"]), 1)
+    table = arrays["log"]
+    if table.ndim != 2 or table.shape[1] != 2 or len(table) != -(-record.steps // log.stride):
+        raise saving.damaged(path, f"a log of shape {table.shape} for {record.steps} steps")
+    log.steps, log._parts = record.steps, [table]
+    record.log = log
+    shapes = [variable.shape for variable in variables]
+    for number, (step, places) in enumerate(said["edits"]):
+        changed = {int(place): arrays[f"edits/{number}/{place}"] for place in places}
+        if any(value.shape != shapes[place] for place, value in changed.items()):
+            raise saving.damaged(path, "an edit of another shape")
+        record.edits.append(Edit(_whole(step), changed))
+    record.epoch_starts = [_whole(each) for each in said["epoch_starts"]]
+    trained = None
+    if "orders" in said:
+        record.orders = Orders(facts.rows, facts.batch_size, said["shuffle"])
+        for place, epoch in enumerate(said["orders"]):
+            key, pos = arrays["orders/key"][place], int(arrays["orders/pos"][place])
+            record.orders.notes.append((_whole(epoch), generator(key, pos)))
+        rows = rows_of(run.data) if run.data else None
+        weight = arrays.get("weight")
+        if rows is not None and (rows.count != facts.rows):
+            raise saving.damaged(path, f"{rows.count} rows of data for {facts.rows} rows")
+        trained = Trained(rows, str(said["digest"]), weight, tuple(said["columns"]), str(said["origin"]))
+    for number, (step, size) in enumerate(said["batches"]):
+        record.batches.append(StreamBatch(_whole(step), rows_of(run.data, f"{number}/"), _whole(size)))
+    replay = Replay(engine, record, trained, description(parts))
+    replay.like = said["like"]
+    epochs = [(_whole(number), dict(logs)) for number, logs in said.get("epochs", [])]
+    return Kept(replay, epochs, dict(said.get("params", {})), tuple(said.get("labels", ())))
+
+
+def generator(key: NumPy, pos: int) -> dict[str, Any]:
+    """The state of NumPy's generator, as it takes it."""
+    if key.shape != (624,) or not 0 <= pos <= 624:
+        raise ValueError("this is no state of a generator")
+    state = {"key": np.asarray(key, np.uint32), "pos": pos}
+    return {"bit_generator": "MT19937", "state": state, "has_gauss": 0, "gauss": 0.0}
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is not a whole number")
+    return value

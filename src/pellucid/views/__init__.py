@@ -1,0 +1,1 @@
+"""What people look at: painters of opened steps, thin, and without JAX."""

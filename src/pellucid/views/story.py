@@ -1,0 +1,350 @@
+"""An opened step as a story in plain text, in the order of the loop: forward, cost, gradient, update.
+
+Every number here is a recorded one or comes from a formula that was compared with the recorded one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import ArgumentError, message
+from pellucid.formula import TERMS, Formula, shown
+
+DETAILS = ("short", "full")
+#: How many rows, weights or pushes are listed before "and ... more".
+LISTED = 8
+
+
+def tell(
+    step: Any, example: int | None, layer: str | int | None, unit: int | None, detail: str = "short"
+) -> str:
+    """The story of a step; arguments as for `Step.story`."""
+    chosen = _chosen_layers(step, layer)
+    require_detail(detail)
+    because = ""
+    if example is None:
+        example, because = _default_example(step)
+    step._require_example(example)
+    terms = 10**9 if detail == "full" else TERMS
+    lines = [*_title(step), "", *_batch(step, example, because), ""]
+    lines += ["FORWARD   what the network makes of this example"]
+    units: dict[str, int] = {}
+    for each in chosen:
+        lines += _layer(step, each, example, unit if layer is not None else None, terms, units)
+    lines += ["", "COST      how wrong that is, and how wrong the batch is on average"]
+    lines += _cost(step, example, terms)
+    lines += [
+        "",
+        f"GRADIENT  how the cost changes with a weight: the mean over the {step.rows_count} examples",
+    ]
+    weights = _chosen_weights(step, chosen, units, detail)
+    for reference in weights:
+        lines += _indented(step.formula(f"{reference}.gradient").text(terms))
+    lines += ["", f"UPDATE    {_optimizer(step)}"]
+    for number, reference in enumerate(weights):
+        if number and detail == "full":
+            lines.append("")
+        lines += _indented(step.formula(reference).text(terms))
+    return "\n".join([*lines, "", _agreement(step)])
+
+
+def _title(step: Any) -> list[str]:
+    of = f" of {step.batches_in_epoch}" if step.batches_in_epoch else ""
+    return [
+        f"Step {step.number}: epoch {step.epoch}, batch {step.batch}{of} (all counted from 0)"
+    ]
+
+
+def _default_example(step: Any) -> tuple[int, str]:
+    losses = step.losses
+    if losses is None or not len(losses):
+        return 0, ""
+    flat = np.nan_to_num(np.asarray(losses).reshape(len(losses), -1).mean(axis=1), nan=np.inf)
+    return int(np.argmax(flat)), ", whose loss is the largest"
+
+
+def _batch(step: Any, example: int, because: str) -> list[str]:
+    count = step.rows_count
+    among = f" of {step.rows_in_all:,}" if step.rows_in_all else ""
+    lines = [f"BATCH     {count}{among} row{'s' if among or count != 1 else ''}: {_listed(step.rows)}"]
+    y = "" if step.y is None else f", y = {_values(_example_of(step.y, example))}"
+    weight = ""
+    if step.sample_weight is not None:
+        weight = f", weight {_values(step.sample_weight[example])}"
+    lines.append(f"          followed here: example {example}, row {step.rows[example]}{because}{y}{weight}")
+    if not isinstance(step.x, dict | list | tuple):
+        row = np.ravel(step.x[example])
+        if step.columns and len(step.columns) == len(row):
+            told = [f"{name} = {shown(float(value))}" for name, value in zip(step.columns, row, strict=True)]
+            lines.append(f"          x: {_listed(told)}")
+        else:
+            lines.append(f"          x = {_values(row)}")
+    return lines
+
+
+def _example_of(y: Any, example: int) -> Any:
+    return np.asarray(y)[example] if not isinstance(y, dict | list | tuple) else "several arrays"
+
+
+def _layer(
+    step: Any, layer: Any, example: int, unit: int | None, terms: int, units: dict[str, int]
+) -> list[str]:
+    """One layer: what it does to the example, for one unit."""
+    output = layer.output
+    if not isinstance(output, np.ndarray) or output.ndim < 1:
+        return [f"  {layer.name} ({type(layer.layer).__name__})"]
+    shape = output.shape[1:]
+    given = layer.input
+    takes = f"{_sizes(given.shape[1:])} -> " if isinstance(given, np.ndarray) else ""
+    kind = type(layer.layer).__name__
+    activation = getattr(getattr(layer.layer, "activation", None), "__name__", "")
+    named = f", {activation}" if activation and activation != "linear" and kind != "Activation" else ""
+    lines = [f"  {layer.name}: {takes}{_sizes(shape)} ({kind}{named})"]
+    index = _unit(layer, example, unit)
+    if index:
+        units[layer.name] = index[-1]
+    inside = f"[{','.join(map(str, index))}]" if index else ""
+    for what in ("z", "output"):
+        if what not in layer.arrays:
+            continue
+        if what == "output" and "z" in layer.arrays and activation == "linear":
+            continue  # a = z, and said already
+        reference = f"{layer.name}.{what}{inside}"
+        try:
+            lines += _indented(step.formula(reference, example=example).text(terms), 4)
+        except ArgumentError:
+            value = layer.arrays[what][(example, *index)]
+            lines.append(f"    {reference} = {shown(float(value))}")
+    if shape and int(np.prod(shape)) > 1:
+        lines.append(f"    all outputs: {_values(np.ravel(output[example]))}")
+    return lines
+
+
+def _unit(layer: Any, example: int, unit: int | None) -> tuple[int, ...]:
+    """The unit that is told about: the one asked for, else the one that matters most to the cost."""
+    output = layer.output[example]
+    shape = output.shape
+    if not shape:
+        return ()
+    if unit is not None:
+        if not 0 <= unit < shape[-1]:
+            raise ArgumentError(
+                message(
+                    f"{layer.name} has no such unit.", came=f"unit={unit}", expected=f"0 to {shape[-1] - 1}"
+                )
+            )
+        return (*(0,) * (len(shape) - 1), unit)
+    slopes = layer.slopes.get("z", layer.slopes.get("output"))
+    measured = np.abs(output if slopes is None or not slopes[example].any() else slopes[example])
+    place = int(np.argmax(np.nan_to_num(measured, nan=np.inf)))
+    return tuple(int(each) for each in np.unravel_index(place, shape))
+
+
+def _cost(step: Any, example: int, terms: int) -> list[str]:
+    lines: list[str] = []
+    if step.losses is not None:
+        rest = np.asarray(step.losses).shape[1:]
+        index = ",".join(str(each) for each in (example, *(0 for _ in rest)))
+        try:
+            lines += _indented(step.formula(f"loss[{index}]").text(terms))
+        except ArgumentError:
+            lines.append(f"  loss[{index}] = {_values(step.losses[example])}")
+    return lines + _indented(step.formula("cost").text(terms))
+
+
+def _chosen_layers(step: Any, layer: str | int | None) -> list[Any]:
+    if layer is None:
+        return list(step.layers)
+    if isinstance(layer, int) and not -len(step.layers) <= layer < len(step.layers):
+        raise ArgumentError(
+            message("there is no such layer.", came=f"layer={layer}", expected=f"0 to {len(step.layers) - 1}")
+        )
+    return [step.layers[layer]]
+
+
+def _chosen_weights(step: Any, chosen: Sequence[Any], units: dict[str, int], detail: str) -> list[str]:
+    """The weights that are told about: of each layer the one with the largest gradient in its unit."""
+    paths: list[tuple[str, int | None]] = []
+    for layer in chosen:
+        for variable in layer.layer._own():
+            if variable.path in step.gradients and variable.path not in [path for path, _ in paths]:
+                paths.append((variable.path, units.get(layer.name)))
+    if not paths:
+        paths = [(path, None) for path in step.gradients]
+    if detail == "short":
+        first: dict[str, tuple[str, int | None]] = {}
+        for path, unit in paths:
+            first.setdefault(path.rpartition("/")[0], (path, unit))
+        paths = list(first.values())
+    found: list[str] = []
+    for path, unit in paths:
+        gradient = np.abs(np.nan_to_num(step.gradients[path], nan=np.inf))
+        last = unit if unit is not None and gradient.ndim and unit < gradient.shape[-1] else None
+        measured = gradient if last is None else gradient[..., last]
+        many = len(np.ravel(measured)) if detail == "full" else 1
+        order = np.argsort(-np.ravel(measured), kind="stable")[: min(many, LISTED)]
+        for place in np.sort(order):
+            index = tuple(int(each) for each in np.unravel_index(place, measured.shape))
+            index = index if last is None else (*index, last)
+            found.append(f"{path}[{','.join(map(str, index))}]" if index else path)
+    return found
+
+
+def _optimizer(step: Any) -> str:
+    optimizer = step.optimizer
+    t = int(optimizer.before.get("iteration", 0)) + 1
+    rate = "" if np.isnan(optimizer.learning_rate) else f", learning rate {shown(optimizer.learning_rate)}"
+    return f"{optimizer.kind}{rate}, its step {t}"
+
+
+def _agreement(step: Any) -> str:
+    if not getattr(step, "differences", None):
+        return "Exact: the weights and the cost are those of the training, bit for bit."
+    name = max(step.differences, key=lambda each: step.differences[each])
+    return (
+        f"Run again, the step differs from the training by {step.difference:.1e} of the number at most "
+        f"({name}); the weights shown are those of the compiled loop."
+    )
+
+
+# Explaining a row.
+
+
+def explain(
+    passed: Any, example: int, layer: str | int | None, unit: int | None, detail: str = "short"
+) -> str:
+    """The forward pass of a row, to the decision; arguments as for `Explanation.story`."""
+    require_detail(detail)
+    passed._require_example(example)
+    terms = 10**9 if detail == "full" else TERMS
+    lines: list[str] = []
+    if not isinstance(passed.x, dict | list | tuple):
+        row = np.ravel(passed.x[example])
+        if passed.columns and len(passed.columns) == len(row):
+            told = [f"{name} = {shown(float(v))}" for name, v in zip(passed.columns, row, strict=True)]
+            lines.append(f"GIVEN     {_listed(told, 100 if detail == 'full' else LISTED)}")
+        else:
+            lines.append(f"GIVEN     x = {_values(row)}")
+    lines += ["", "FORWARD   what the network makes of it"]
+    for each in _chosen_layers(passed, layer):
+        lines += _layer(passed, each, example, unit if layer is not None else None, terms, {})
+    return "\n".join([*lines, "", f"DECISION  {decision(passed, example)}"])
+
+
+def decision(passed: Any, example: int) -> str:
+    """What the outputs for a row say: a class by a threshold, the likeliest class, or a number."""
+    outputs = passed.outputs
+    if not isinstance(outputs, np.ndarray):
+        return "several outputs: see .outputs"
+    given = np.ravel(outputs[example])
+    last = _last_activation(passed)
+    labels = list(passed.labels)
+    if len(given) == 1 and last == "sigmoid":
+        yes = given[0] >= passed.threshold
+        sign = ">=" if yes else "<"
+        names = labels if len(labels) == 2 else ["class 0", "class 1"]
+        return f"{shown(float(given[0]))} {sign} {shown(passed.threshold)}: {names[int(yes)]}"
+    if len(given) > 1 and last == "softmax":
+        best = int(np.argmax(given))
+        names = labels if len(labels) == len(given) else [f"class {each}" for each in range(len(given))]
+        second = int(np.argsort(-given)[1])
+        return (
+            f"{names[best]}, with the largest of {len(given)} probabilities: {shown(float(given[best]))} "
+            f"(the next is {names[second]}, {shown(float(given[second]))})"
+        )
+    return f"the answer is {_values(given)}"
+
+
+def _last_activation(passed: Any) -> str:
+    for each in reversed(passed.layers):
+        kind = type(each.layer).__name__
+        if kind == "Softmax":
+            return "softmax"
+        name = getattr(getattr(each.layer, "activation", None), "__name__", "")
+        if name:
+            return name
+    return ""
+
+
+# Beside a step.
+
+
+def pushes(found: Any) -> str:
+    """Which rows pushed a weight, as a table."""
+    lines = [
+        f"What pushed {found.name}: its gradient {shown(found.gradient)} is the sum of these, "
+        "and the weight is moved the other way"
+    ]
+    lines.append(f"{'row':>10}{'example':>9}{'push':>14}")
+    for each in found[: 2 * LISTED]:
+        lines.append(f"{each.row:>10}{each.example:>9}{each.push:>14.6g}")
+    if len(found) > 2 * LISTED:
+        rest = sum(each.push for each in found[2 * LISTED :])
+        lines.append(f"{f'{len(found) - 2 * LISTED} more':>10}{'':>9}{rest:>14.6g}")
+    if found.penalty:
+        lines.append(f"{'penalties':>10}{'':>9}{found.penalty:>14.6g}")
+    return "\n".join(lines)
+
+
+def what_if(found: Any) -> str:
+    """What would have been, beside what was."""
+    before, after = found.before, found.after
+    lines = [f"Step {before.number}, if {' and '.join(found.changes)}", ""]
+    lines.append(f"{'':34}{'it was':>14}{'it would be':>14}")
+
+    def line(name: str, was: float, would: float) -> None:
+        lines.append(f"{name:34}{shown(was):>14}{shown(would):>14}")
+
+    line("learning rate", before.optimizer.learning_rate, after.optimizer.learning_rate)
+    line("cost of the batch", before.cost, after.cost)
+    line("cost of the batch after the update", before.cost_after, after.cost_after)
+    for path in before.weights:
+        was, would = before.updates[path], after.updates[path]
+        line(f"length of the update of {path}"[:34], _length(was), _length(would))
+    return "\n".join(lines)
+
+
+def _length(array: Any) -> float:
+    return float(np.linalg.norm(np.asarray(array, np.float64)))
+
+
+# Words and numbers.
+
+
+def require_detail(detail: str) -> None:
+    """Raise ArgumentError if this is no level of detail."""
+    if detail not in DETAILS:
+        raise ArgumentError(
+            message("there is no such level of detail.", came=repr(detail), expected=" or ".join(DETAILS))
+        )
+
+
+def formula_lines(formula: Formula, terms: int = TERMS) -> list[str]:
+    """A formula, line by line."""
+    return formula.text(terms).splitlines()
+
+
+def _indented(text: str, by: int = 2) -> list[str]:
+    return [" " * by + line for line in text.splitlines()]
+
+
+def _sizes(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape)) if shape else "1"
+
+
+def _listed(items: Iterable[Any], limit: int = LISTED) -> str:
+    listed = [str(each) for each in items]
+    more = f", and {len(listed) - limit} more" if len(listed) > limit else ""
+    return ", ".join(listed[:limit]) + more
+
+
+def _values(array: Any) -> str:
+    flat = np.ravel(array)
+    if not len(flat):
+        return "nothing"
+    told = [shown(float(value)) for value in flat[:LISTED]] if flat.dtype.kind in "biuf" else [str(array)]
+    more = f", and {len(flat) - LISTED} more" if len(flat) > LISTED else ""
+    return ", ".join(told) + more
