@@ -95,6 +95,18 @@ def _from_frame(value: Any, what: str) -> NumPy:
     return np.asarray(frame.to_numpy())
 
 
+def column_names(x: Any) -> tuple[str, ...]:
+    """The names of the columns of a data frame; none of anything else."""
+    if not _is_frame(x):
+        return ()
+    import narwhals as nw
+
+    frame: Any = nw.from_native(x, allow_series=True)
+    if isinstance(frame, nw.LazyFrame):
+        return tuple(map(str, frame.collect_schema().names()))
+    return tuple(map(str, frame.columns)) if isinstance(frame, nw.DataFrame) else ()
+
+
 def as_numbers(given: Any, what: str = "x") -> NumPy:
     """One array-like thing as a host array of numbers, as wide as the device holds them."""
     if callable(given) and not hasattr(given, "__array__"):

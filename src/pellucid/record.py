@@ -433,15 +433,6 @@ def wanted(record: Any) -> Kept | None:
     )
 
 
-def column_names(x: Any) -> tuple[str, ...]:
-    """The names of the columns of a data frame; none of anything else."""
-    names = getattr(x, "columns", None)
-    if names is None or getattr(x, "ndim", 2) != 2:
-        return ()
-    listed = [str(name) for name in names]
-    return tuple(listed)
-
-
 # What was trained on.
 
 

@@ -19,7 +19,17 @@ from pellucid import optimizers, seeds
 from pellucid import record as recording
 from pellucid.arrays import Arrays, Shape
 from pellucid.callbacks import PREDICT_BATCH, CallbackList
-from pellucid.data import Rows, Stream, as_numbers, as_rows, is_stream, require_finite, split_rows, unpack
+from pellucid.data import (
+    Rows,
+    Stream,
+    as_numbers,
+    as_rows,
+    column_names,
+    is_stream,
+    require_finite,
+    split_rows,
+    unpack,
+)
 from pellucid.engine import Engine, Predictor
 from pellucid.errors import ArgumentError, StateError, did_you_mean, message
 from pellucid.fitting import ArrayTraining, Plan, StreamTraining, evaluate_arrays, evaluate_stream
@@ -31,7 +41,6 @@ from pellucid.naming import serialize
 from pellucid.objective import Objective
 from pellucid.opened import Explanation
 from pellucid.progress import Progress
-from pellucid.record import column_names
 from pellucid.replay import Replay, description
 from pellucid.step import Parts
 from pellucid.summary import print_summary

@@ -53,9 +53,7 @@ def tell(
 
 def _title(step: Any) -> list[str]:
     of = f" of {step.batches_in_epoch}" if step.batches_in_epoch else ""
-    return [
-        f"Step {step.number}: epoch {step.epoch}, batch {step.batch}{of} (all counted from 0)"
-    ]
+    return [f"Step {step.number}: epoch {step.epoch}, batch {step.batch}{of} (all counted from 0)"]
 
 
 def _default_example(step: Any) -> tuple[int, str]:
