@@ -1,4 +1,4 @@
-"""The command line: `pellucid fit`, `predict` and `describe`.
+"""The command line: `pellucid fit`, `predict`, `describe`, `show` and `explain`.
 
 What a command needs is imported when it runs, so that `--help` answers at once.
 """
@@ -159,6 +159,11 @@ def fit(
         console.print(f"\n[bold]Saved[/] {_safe(file)} after {time.perf_counter() - began:.1f} s. Next:")
         console.print(f"  pellucid predict {_safe(_shell(file))} {_safe(_shell(table))}", soft_wrap=True)
         console.print(f"  pellucid describe {_safe(_shell(file))}", soft_wrap=True)
+        console.print(
+            f"  pellucid explain {_safe(_shell(file))} {_safe(_shell(table))} --row 1", soft_wrap=True
+        )
+        if network.opens:
+            console.print(f"  pellucid show {_safe(_shell(file))} --step 0", soft_wrap=True)
     if network.interrupted:
         sys.stderr.write(
             f"pellucid: stopped by Ctrl-C after {network.training['epochs']} epochs; "
@@ -301,6 +306,103 @@ def describe(
         f"batches of {said['batch_size']}"
     )
     _print_report(console, network.report, network.schema.target.name)
+
+
+# show
+
+
+@app.command()
+@_ended_plainly
+def show(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A run file, or a directory of a recorded run.")
+    ],
+    step: Annotated[
+        int | None, typer.Option(metavar="N", help="Which training step, from 0; -1 is the last.")
+    ] = None,
+    epoch: Annotated[int | None, typer.Option(metavar="N", help="Or: the step of this epoch ...")] = None,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="... and of this batch, from 0.")] = None,
+    example: Annotated[
+        int | None, typer.Option(metavar="N", help="Which row of the batch is followed.")
+    ] = None,
+    layer: Annotated[str | None, typer.Option(metavar="NAME", help="Tell about this layer only.")] = None,
+    unit: Annotated[int | None, typer.Option(metavar="N", help="Which unit of that layer.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="With every term of every sum.")] = False,
+    formula: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help='The arithmetic of one number: "dense/kernel[2,3].gradient".'),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare the gradients with central differences.")
+    ] = False,
+) -> None:
+    """Show a training run, or open one of its steps: forward, cost, gradient, update, in numbers."""
+    import pellucid
+
+    history = pellucid.History.load(file)
+    if step is None and epoch is None:
+        if formula is not None or check or layer is not None or example is not None:
+            raise ArgumentError(message("say which step.", mend="pellucid show FILE --step 0"))
+        _print_run(history, file)
+        return
+    opened = history.open(step, epoch=epoch, batch=batch)
+    if formula is not None:
+        told = [str(opened.formula(formula, example=example))]
+    elif check:
+        told = [str(opened.check())]
+    else:
+        told = [opened.story(example, layer, unit, "full" if full else "short")]
+    for text in told:
+        typer.echo(_plain(text))
+
+
+def _print_run(history: Any, file: str) -> None:
+    typer.echo(_plain(f"{file}: {history.steps:,} steps in {len(history.epoch)} epochs"))
+    log = history.log
+    if len(log["cost"]):
+        costs = log["cost"]
+        typer.echo(
+            f"cost of the first step {costs[0]:.6g}, of the last {costs[-1]:.6g}, "
+            f"lowest {costs.min():.6g} at step {int(log['step'][costs.argmin()])}"
+        )
+    for name, values in history.history.items():
+        if values and isinstance(values[-1], float):
+            typer.echo(
+                _plain(f"  {name:24} {values[0]:.6g} after the first epoch, {values[-1]:.6g} at the end")
+            )
+    if history.steps:
+        typer.echo(_plain(f"Open a step: pellucid show {_shell(file)} --step {history.steps // 2}"))
+
+
+def _plain(text: str) -> str:
+    """Text of which nothing moves the cursor, line by line."""
+    return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in text.split("\n"))
+
+
+# explain
+
+
+@app.command()
+@_ended_plainly
+def explain(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A run file.")],
+    table: Annotated[
+        str | None, typer.Argument(metavar="[TABLE]", help="The table of the row.", show_default=False)
+    ] = None,
+    row: Annotated[int | None, typer.Option(metavar="N", help="Which row of TABLE, from 1.")] = None,
+    values: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Or the values themselves: age=54,size=3.2")
+    ] = None,
+    threshold: Annotated[float, typer.Option(metavar="P", help="From which probability on it is yes.")] = 0.5,
+    layer: Annotated[str | None, typer.Option(metavar="NAME", help="Tell about this layer only.")] = None,
+    unit: Annotated[int | None, typer.Option(metavar="N", help="Which unit of that layer.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="With every term of every sum.")] = False,
+) -> None:
+    """Show how a network comes to its answer for one row, with all its numbers."""
+    from pellucid.tables.explaining import explain as explain_row
+
+    found = explain_row(file, table, row, values, threshold)
+    typer.echo(_plain(found.story(layer=layer, unit=unit, detail="full" if full else "short")))
 
 
 # What is printed.

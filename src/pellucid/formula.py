@@ -997,6 +997,26 @@ class MathML(Painter):
 
 # What states a formula, and what it is given.
 
+
+def stated_by(thing: Any, statement: str, code: str) -> Callable[..., Any] | None:
+    """A method that states the arithmetic of another, unless a subclass has overridden only the other.
+
+    >>> class Doubles:
+    ...     def call(self, x): return 2 * x
+    ...     def formula(self, x): return 2 * Number(x, "x")
+    >>> class Triples(Doubles):
+    ...     def call(self, x): return 3 * x
+    >>> stated_by(Doubles(), "formula", "call") is None, stated_by(Triples(), "formula", "call") is None
+    (False, True)
+    """
+    for kind in type(thing).__mro__:
+        if statement in vars(kind):
+            return getattr(thing, statement)
+        if code in vars(kind):
+            return None
+    return None
+
+
 _statements: dict[Any, Callable[..., Expression]] = {}
 
 

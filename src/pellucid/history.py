@@ -290,6 +290,25 @@ class History(callbacks.History):
         """
         keeping.save(path, self._recorded(), self._epochs, self.params, self._final, self.labels, data)
 
+    def packed(self) -> keeping.Packed | None:
+        """The record as plain data, for a run file of another kind; None if nothing was recorded."""
+        if self._replay is None:
+            return None
+        packed = keeping.pack(self._replay)
+        packed.described |= keeping.epochs_and_labels(self._epochs, self.params, self.labels)
+        return packed
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The names of the features, if they had names; they can be set."""
+        trained = self._replay.trained if self._replay is not None else None
+        return () if trained is None else trained.columns
+
+    @columns.setter
+    def columns(self, names: Sequence[str]) -> None:
+        if self._replay is not None and self._replay.trained is not None:
+            self._replay.trained.columns = tuple(names)
+
     @classmethod
     def load(cls, path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> History:
         """Read a run that `save` wrote, or that `record=DIRECTORY` left, and whose steps can be opened.
@@ -301,8 +320,12 @@ class History(callbacks.History):
         Raises:
             FileError: if there is no such file, or it is damaged or holds no recorded training.
         """
+        return cls.of((folders if Path(path).is_dir() else keeping).load(Path(path), custom_objects))
+
+    @classmethod
+    def of(cls, kept: keeping.Kept) -> History:
+        """The history of what a file gave back."""
         found = cls()
-        kept = (folders if Path(path).is_dir() else keeping).load(Path(path), custom_objects)
         found._replay, found._why_not = kept.replay, ""
         found._epochs, found.params, found.labels = kept.epochs, kept.params, kept.labels
         found._final = {each.path: each.value for each in kept.replay.engine.parts.model.weights}

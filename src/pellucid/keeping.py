@@ -21,13 +21,26 @@ from pellucid.data import Rows
 from pellucid.errors import ArgumentError, FileError, StateError, message
 from pellucid.naming import custom_objects as custom_object_scope
 from pellucid.naming import serialize
-from pellucid.record import Edit, Facts, Log, Orders, Record, Snapshot, Snapshots, StreamBatch, Trained
+from pellucid.record import (
+    Edit,
+    Facts,
+    Log,
+    Orders,
+    Record,
+    Snapshot,
+    Snapshots,
+    StreamBatch,
+    Trained,
+    size_of,
+)
 from pellucid.replay import Replay, description
 from pellucid.step import State
 
 NumPy = np.ndarray[Any, Any]
 #: Rows that take less than this many bytes go into the file, if nothing else was said.
 DATA_LIMIT = 64 * 2**20
+#: Snapshots in a file take at most this many bytes; fewer of them make the way to a step longer.
+SNAPSHOT_LIMIT = 64 * 2**20
 KIND = "training"
 #: The most rows that an order can have: they are counted in 32 bits.
 LARGEST_ORDER = 2**31 - 1
@@ -63,11 +76,7 @@ def save(
     saving.require_writable(path, "the run")
     model = replay.engine.parts.model
     packed = pack(replay, data)
-    packed.described.update(
-        epochs=[[number, saving.plain(logs)] for number, logs in epochs],
-        params=saving.plain({name: value for name, value in params.items() if _is_plain(value)}),
-        labels=list(labels),
-    )
+    packed.described |= epochs_and_labels(epochs, params, labels)
     run = saving.Run(
         KIND,
         saving.described_model(model),
@@ -79,6 +88,17 @@ def save(
         data=packed.data,
     )
     saving.write(path, run)
+
+
+def epochs_and_labels(
+    epochs: Sequence[tuple[int, Mapping[str, Any]]], params: Mapping[str, Any], labels: Sequence[str]
+) -> dict[str, Any]:
+    """What a history holds besides the record, as plain data."""
+    return {
+        "epochs": [[number, saving.plain(logs)] for number, logs in epochs],
+        "params": saving.plain({name: value for name, value in params.items() if _is_plain(value)}),
+        "labels": list(labels),
+    }
 
 
 def _is_plain(value: Any) -> bool:
@@ -94,13 +114,26 @@ class Packed:
     data: dict[str, NumPy]
 
 
-def pack(replay: Replay, data: str = "auto") -> Packed:
-    """A recorded training as plain data."""
+def _thinned(snapshots: Sequence[Snapshot], limit: int) -> Sequence[Snapshot]:
+    """Snapshots, evenly apart, that take no more than so many bytes together."""
+    each = size_of(snapshots[0].state) if snapshots and snapshots[0].state is not None else 0
+    apart = max(1, -(-each * len(snapshots) // limit))
+    return snapshots[::apart]
+
+
+def pack(replay: Replay, data: str = "auto", limit: int = SNAPSHOT_LIMIT) -> Packed:
+    """A recorded training as plain data.
+
+    Args:
+        replay: the training.
+        data: as for `History.save`.
+        limit: how many bytes the snapshots may take.
+    """
     record = replay.record.settled()
     facts, parts = record.facts, replay.engine.parts
     model = cast(Any, parts.model)
     arrays: dict[str, NumPy] = {"log": record.log.table}
-    kept = record.snapshots.kept
+    kept = _thinned(record.snapshots.kept, limit)
     leaves = [jax.tree.leaves(record.snapshots.before(each.step).state) for each in kept]
     for place in range(len(leaves[0]) if leaves else 0):
         arrays[f"snapshots/{place}"] = np.stack([np.asarray(each[place]) for each in leaves])

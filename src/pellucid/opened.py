@@ -29,7 +29,19 @@ from pellucid.checking import Check, check
 from pellucid.data import Rows
 from pellucid.engine import Engine
 from pellucid.errors import ArgumentError, StateError, did_you_mean, message
-from pellucid.formula import Expression, Formula, Let, Moved, Number, Rounded, Unit, indexed, mean, total
+from pellucid.formula import (
+    Expression,
+    Formula,
+    Let,
+    Moved,
+    Number,
+    Rounded,
+    Unit,
+    indexed,
+    mean,
+    stated_by,
+    total,
+)
 from pellucid.layers.layer import Layer
 from pellucid.replay import Place, Replay, values_by_path
 from pellucid.step import Batch, Parts, State, Values, step
@@ -166,7 +178,8 @@ class Pass:
         if kind not in ("z", "output"):
             value = Number(array[(example, *place)], indexed(known, place))
             return Formula(indexed(known, place), value, value.value, roundoff)
-        expression = layer.layer.formula(self.unit(layer, kind, place, example))
+        stated = stated_by(layer.layer, "formula", "call")
+        expression = None if stated is None else stated(self.unit(layer, kind, place, example))
         if expression is None:
             raise ArgumentError(
                 message(
@@ -690,14 +703,15 @@ class Step(Pass):
         output = f"{self.layers[-1].name}.output" if self.layers else "output"
         inner = index[1:]
         ys = [
-            Number(value, indexed("y", (*inner, j) if np.ndim(y) else inner))
+            Number(value, indexed("y", (*inner, j) if np.ndim(y) else inner), 0.0)
             for j, value in enumerate(np.ravel(y))
         ]
         ps = [
             Number(value, indexed(output, (*inner, j) if p.ndim else inner))
             for j, value in enumerate(np.ravel(p))
         ]
-        return loss.formula(ys, ps, batch=np.asarray(self.y))
+        stated = stated_by(loss, "formula", "call")
+        return None if stated is None else stated(ys, ps, batch=np.asarray(self.y))
 
     def _cost_formula(self) -> Formula:
         objective = self.parts.objective
@@ -724,7 +738,7 @@ class Step(Pass):
         known: list[Expression] = []
         for variable in self.parts.regularized:
             regularizer: Any = variable.regularizer
-            stated = getattr(regularizer, "formula", None)
+            stated = stated_by(regularizer, "formula", "__call__")
             made = stated(self.weights[variable.path], variable.path) if stated is not None else None
             if made is None:
                 made = Number(np.asarray(regularizer(self.weights[variable.path])))
@@ -758,14 +772,15 @@ class Step(Pass):
             for example in range(count):
                 slopes = {kind: array[example] * np.float64(count) for kind, array in layer.slopes.items()}
                 unit = self.unit(layer, "z", (), example)
-                made = layer.layer.gradient_terms(variable, index, unit, slopes) if stated else None
+                terms_of = stated_by(layer.layer, "gradient_terms", "call") if stated else None
+                made = None if terms_of is None else terms_of(variable, index, unit, slopes)
                 stated = stated and made is not None
                 terms += made or []
         path = variable.path
         penalties: list[Expression] = []
         if stated:
             if variable.regularizer is not None:
-                slope = getattr(variable.regularizer, "slope", None)
+                slope = stated_by(variable.regularizer, "slope", "__call__")
                 made = slope(self.weights[path], index, path) if slope is not None else None
                 if made is None:
                     value = jax.grad(variable.regularizer)(jnp.asarray(self.weights[path]))[index]
@@ -809,7 +824,8 @@ class Step(Pass):
         optimizer = self.parts.optimizer
         before, after = self.weights[path][index], self.weights_after[path][index]
         moved = self._moved(path, index) if optimizer is not None else None
-        change = optimizer.rule(moved) if optimizer is not None and moved is not None else None
+        rule = None if optimizer is None else stated_by(optimizer, "rule", "update_step")
+        change = rule(moved) if rule is not None and moved is not None else None
         if moved is None or change is None:
             # A transformation of optax, or a rule of one's own, says by how much, and not why.
             name = indexed(path, index)
@@ -819,7 +835,7 @@ class Step(Pass):
             return None, change, Number(before, name) + change
         result: Expression = moved.weight + change
         if variable.constraint is not None:
-            stated = getattr(variable.constraint, "formula", None)
+            stated = stated_by(variable.constraint, "formula", "__call__")
             array = self.update_values[f"{path}.moved"]
             made = stated(array, index, Let("moved", result)) if stated is not None else None
             result = made if made is not None else Number(after, "constrained")
@@ -1154,6 +1170,8 @@ class Explanation(Pass):
 
     labels: Sequence[str] = ()
     threshold = 0.5
+    #: The decision in the words of a table, if there is one.
+    conclusion = ""
 
     @classmethod
     def of(

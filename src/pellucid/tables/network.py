@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -65,21 +66,72 @@ class TableNetwork:
         model: Any = None,
         run: saving.Run | None = None,
         path: str = "",
+        recorded: Any = None,
     ) -> None:
         self.schema, self.report = schema, report
         self.history, self.training = dict(history), dict(training)
-        self._model, self._run, self._path = model, run, path
+        self._model, self._run, self._path, self._recorded = model, run, path, recorded
 
     @property
     def model(self) -> Any:
         """The network itself, a `pellucid.Sequential`."""
         if self._model is None:
             assert self._run is not None
-            import pellucid.models  # noqa: F401  # which enters Sequential among the layers
+            import pellucid.models  # noqa: F401  # pyright: ignore[reportUnusedImport]  # enters Sequential
 
             self._model = saving.build(self._run, self._path)
             self._require_fitting()
         return self._model
+
+    @property
+    def recorded(self) -> Any:
+        """The recorded training: a `History`, whose steps can be opened.
+
+        Raises:
+            FileError: if the file holds none.
+        """
+        if self._recorded is None:
+            assert self._run is not None
+            from pellucid import keeping
+            from pellucid.models import History
+
+            self._recorded = History.of(keeping.unpack(self._run, Path(self._path)))
+        return self._recorded
+
+    def explain(self, table: Any, row: int = 1, threshold: float = 0.5) -> Any:
+        """The forward pass of a row of a table, with all its numbers, to the decision.
+
+        Args:
+            table: the name of a file, a data frame, or a dict from names to columns.
+            row: which row, counted from 1.
+            threshold: as for `predict`.
+
+        Returns:
+            An `Explanation`, as `model.explain` gives it.
+
+        Raises:
+            As `predict`, and ArgumentError if there is no such row.
+        """
+        target = self.schema.target
+        require_threshold(target, threshold)
+        with open_table(table) as opened:
+            if not 1 <= row <= opened.rows:
+                raise ArgumentError(
+                    message("there is no such row.", came=f"row {row}", expected=f"1 to {opened.rows}")
+                )
+            numbers = opened.numbers(self.schema.features, row - 1, row)
+        names = [feature.name for feature in self.schema.features]
+        labels = [str(label) for label in target.labels]
+        found = self.model.explain(numbers, columns=names, labels=labels, threshold=threshold)
+        if target.kind == "number":
+            answer = read_outputs(target, np.asarray(found.outputs)).answer[0]
+            found.conclusion = (
+                f"{target.name} = {answer:g}, which is {found.outputs[0, 0]:.4g} * {target.spread:.4g} "
+                f"+ {target.mean:.4g} (the network answers in standard deviations from the mean)"
+            )
+        else:
+            found.conclusion = f"{target.name} is {found.decision}"
+        return found
 
     def _require_fitting(self) -> None:
         """Raise FileError if the network does not have a number for each feature and each answer."""
@@ -94,6 +146,11 @@ class TableNetwork:
                     expected=f"from {expected[0]} to {expected[1]}",
                 )
             )
+
+    @property
+    def opens(self) -> bool:
+        """Whether its training was recorded, so that steps of it can be opened."""
+        return self._recorded is not None or bool(self._run is not None and self._run.record)
 
     @property
     def interrupted(self) -> bool:
@@ -201,6 +258,7 @@ class TableNetwork:
         if self._run is None:
             model = self.model
             target = self.schema.target
+            packed = self._recorded.packed() if self._recorded is not None else None
             self._run = saving.Run(
                 "table",
                 model.get_config(),
@@ -210,6 +268,9 @@ class TableNetwork:
                 self.history,
                 {"mean": target.mean, "spread": target.spread},
                 self.training,
+                packed.described if packed is not None else {},
+                packed.arrays if packed is not None else {},
+                packed.data if packed is not None else {},
             )
         saving.write(path, self._run)
 

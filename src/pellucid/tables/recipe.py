@@ -221,6 +221,10 @@ def train(
                 raise  # not one epoch was finished: there is nothing to keep
             ended = "interrupted"
         seconds = time.perf_counter() - began
+        recorded = model.history
+        if recorded is not None:
+            recorded.columns = [feature.name for feature in prepared.schema.features]
+            recorded.labels = [str(label) for label in target.labels]
         both = np.concatenate([rows, held_out])
         linear, converged = train_linear(prepared, x[both], targets[both])
     if not converged:
@@ -246,7 +250,7 @@ def train(
         "ended": ended,
         "seconds": round(seconds, 3),
     }
-    return TableNetwork(prepared.schema, measured, history, facts, model=model)
+    return TableNetwork(prepared.schema, measured, history, facts, model=model, recorded=recorded)
 
 
 def _answers_to_measure(prepared: Prepared, model: Any) -> NumPy:

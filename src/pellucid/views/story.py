@@ -229,7 +229,8 @@ def explain(
     lines += ["", "FORWARD   what the network makes of it"]
     for each in _chosen_layers(passed, layer):
         lines += _layer(passed, each, example, unit if layer is not None else None, terms, {})
-    return "\n".join([*lines, "", f"DECISION  {decision(passed, example)}"])
+    said = passed.conclusion if passed.conclusion and not example else decision(passed, example)
+    return "\n".join([*lines, "", f"DECISION  {said}"])
 
 
 def decision(passed: Any, example: int) -> str:
