@@ -32,6 +32,8 @@ NEEDS = {
 }
 #: What was promised: (network, the most that Pellucid may take, in the time of the bare JAX loop).
 PROMISED = {"16-1": 1.5, "64-32-1": 1.1, "512-512-1": 1.1}
+#: The most that a recorded fit may take, in the time of one that is not recorded.
+RECORDING = {"16-1": 1.15, "64-32-1": 1.05, "512-512-1": 1.05}
 START = {
     "pellucid": {},
     "keras-jax": {"KERAS_BACKEND": "jax"},
@@ -116,6 +118,38 @@ def one_row(rounds: int, home: str) -> list[float]:
     ]
 
 
+def opening(rounds: int, home: str) -> dict[str, Any]:
+    """What recording costs, by network, and what opening takes: a list of what each round found."""
+    found: dict[str, Any] = {"recording": {network: [] for network in NETWORKS}, "million": [], "file": []}
+    for each in range(rounds):
+        for network in NETWORKS:
+            told = told_by("recording", network, home)
+            found["recording"][network].append(told["recorded"] / told["not recorded"])
+            print(
+                f"round {each + 1}  {network:10} recording {found['recording'][network][-1]:.3f}", flush=True
+            )
+        file = f"{home}/million.pellucid"
+        found["million"].append(told_by("million", file, home))
+        told_by("file", file, home)  # now the programs are in the cache, as after any first use
+        began = time.perf_counter()
+        told_by("file", file, home)
+        found["file"].append(time.perf_counter() - began)
+        million = found["million"][-1]
+        print(
+            f"round {each + 1}  opening: median {million['median'] * 1e3:.1f} ms, worst "
+            f"{million['worst'] * 1e3:.1f} ms, from a file in a new process {found['file'][-1]:.2f} s",
+            flush=True,
+        )
+    return found
+
+
+def told_by(what: str, argument: str, home: str) -> dict[str, Any]:
+    """What benchmarks/opening.py says."""
+    command = [sys.executable, str(HERE / "opening.py"), what, argument]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(home), check=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
 def machine() -> str:
     """The machine and the versions, in a few lines."""
     name = platform.processor() or platform.machine()
@@ -138,7 +172,13 @@ def machine() -> str:
     return f"{name}, {cores} cores, {python}; {', '.join(versions)}"
 
 
-def report(steps: dict[str, Any], starts: dict[str, list[float]], rows: list[float], rounds: int) -> str:
+def report(
+    steps: dict[str, Any],
+    starts: dict[str, list[float]],
+    rows: list[float],
+    opened: dict[str, Any],
+    rounds: int,
+) -> str:
     """RESULTS.md."""
     names = [name for name in CONTENDERS if any(name in found for found in steps.values())]
     lines = [
@@ -192,6 +232,36 @@ def report(steps: dict[str, Any], starts: dict[str, list[float]], rows: list[flo
                 own / peers[best] <= most,
             )
     line("`predict` on one row", "under 300 us", f"{median(rows):.0f} us", median(rows) < 300)
+    for network, most in RECORDING.items():
+        ratio = median(opened["recording"][network])
+        line(
+            f"`fit` recorded, in the time of `record=False`, {network}",
+            f"at most {most}",
+            f"{ratio:.3f}",
+            ratio <= most,
+        )
+    millions = opened["million"]
+    middle, worst = (median([each[what] * 1e3 for each in millions]) for what in ("median", "worst"))
+    size = median([each["record"] / 2**20 for each in millions])
+    line(
+        "opening a step of a run of 1,000,000 (16-1), median",
+        "at most 50 ms",
+        f"{middle:.1f} ms",
+        middle <= 50,
+    )
+    line("the same, worst of 200", "at most 300 ms", f"{worst:.1f} ms", worst <= 300)
+    line("the record of that run", "at most 256 MB", f"{size:.0f} MB", size <= 256)
+    exact = median([each["exact"] for each in millions])
+    line("opened steps that are those of the training, bit for bit", "-", f"{exact:.0%}", True)
+    file = median(opened["file"])
+    line(
+        "a new process opens a step of that run's file, start-up included",
+        "at most 1.5 s",
+        f"{file:.2f} s",
+        file <= 1.5,
+    )
+    told = median([each["story"] * 1e3 for each in millions])
+    line("a story of an opened step", "under 100 ms", f"{told:.1f} ms", told < 100)
     lines += ["", "From start to a prediction, seconds: "]
     lines[-1] += ", ".join(f"{name} {median(times):.2f}" for name, times in starts.items()) + "."
     return "\n".join(lines) + "\n"
@@ -207,7 +277,8 @@ def main() -> None:
         steps = train(options.rounds, home)
         starts = start_to_prediction(options.rounds, home)
         rows = one_row(options.rounds, home)
-    text = report(steps, starts, rows, options.rounds)
+        opened = opening(options.rounds, home)
+    text = report(steps, starts, rows, opened, options.rounds)
     options.out.write_text(text)
     print()
     print(text)

@@ -20,6 +20,8 @@ from pellucid.variables import Handed
 H = 1e-5
 #: How many changed copies of the weights are held at once, in numbers.
 AT_ONCE = 2**22
+#: The product of weights compared and weights moved, at most, if nothing else was said.
+WORK = 5 * 10**8
 #: A gradient agrees if it is off by no more than this part of the largest one of its array.
 TOLERANCE = 1e-3
 
@@ -97,13 +99,15 @@ class Check:
         return f"<Check: {'all agree' if self.ok else 'differences'}, {len(self.arrays)} arrays>"
 
 
-def check(step: Any, entries: int = 5_000, seed: int = 0) -> Check:
+def check(step: Any, entries: int | None = None, seed: int = 0) -> Check:
     """Check the gradients of an opened step; arguments as for `Step.check`."""
     parts = step.parts
     state, batch, drawn = step._state, step._place.batch, step._traced.drawn
     given = {name: np.asarray(step._opened_after.handed[name]) for name in drawn}
     random = np.random.default_rng(seed)
     sizes = [math.prod(variable.shape) for variable in parts.weights]
+    if entries is None:
+        entries = max(WORK // max(sum(sizes), 1), 100)
     all_of_them = sum(sizes) <= entries
     each_array = max(entries // max(len(sizes), 1), 1)
     arrays: list[Checked] = []

@@ -188,6 +188,11 @@ class History(callbacks.History):
         return self._replay.record.steps if self._replay is not None else 0
 
     @property
+    def nbytes(self) -> int:
+        """How much memory the record takes, without the rows that were trained on."""
+        return self._replay.record.settled().nbytes if self._replay is not None else 0
+
+    @property
     def log(self) -> StepLog:
         """Per-step columns: "step", "epoch", "cost", "learning_rate"; and `log.norms`."""
         if self._log is None:
