@@ -1062,6 +1062,7 @@ class Unit:
         weights: the weights before the step, by their paths.
         training: whether the layer was training.
         columns: the names of the inputs, if they have names.
+        among_others: whether numbers of other examples come beside these, so that names say whose.
     """
 
     layer: str
@@ -1072,13 +1073,19 @@ class Unit:
     weights: Mapping[str, NumPy]
     training: bool = False
     columns: Sequence[str] = ()
+    among_others: bool = False
 
     def number(self, what: str, *index: int) -> Number:
         """A number of this example: `unit.number("input", 2)`."""
         value = self.arrays[what][(self.example, *index)]
+        among = (self.example,) if self.among_others else ()
         if what == "input" and self.columns and len(index) == 1:
-            return Number(value, self.columns[index[0]])
-        return Number(value, indexed(f"{self.layer}.{what}", index))
+            return Number(value, indexed(self.columns[index[0]], among))
+        return Number(value, indexed(f"{self.layer}.{what}", (*among, *index)))
+
+    def slope(self, what: str, value: Any, *index: int) -> Number:
+        """The gradient of this example's loss by one of its numbers: `unit.slope("z", value, 3)`."""
+        return Number(value, f"dloss[{self.example}]/d{indexed(what, index)}")
 
     def row(self, what: str) -> NumPy:
         """All numbers of this example: `unit.row("input")`."""

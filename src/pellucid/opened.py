@@ -16,7 +16,7 @@ import functools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -771,7 +771,7 @@ class Step(Pass):
         for layer in users:
             for example in range(count):
                 slopes = {kind: array[example] * np.float64(count) for kind, array in layer.slopes.items()}
-                unit = self.unit(layer, "z", (), example)
+                unit = replace(self.unit(layer, "z", (), example), among_others=True)
                 terms_of = stated_by(layer.layer, "gradient_terms", "call") if stated else None
                 made = None if terms_of is None else terms_of(variable, index, unit, slopes)
                 stated = stated and made is not None

@@ -12,7 +12,7 @@ import numpy as np
 from pellucid import activations, constraints, initializers, regularizers
 from pellucid.arrays import Array, Arrays, Shape, as_array, floatx
 from pellucid.errors import ShapeError, message
-from pellucid.formula import Expression, Number, Unit, indexed, total
+from pellucid.formula import Expression, Unit, total
 from pellucid.layers.layer import CATALOGUE, Layer, positive
 from pellucid.variables import Variable
 
@@ -197,7 +197,7 @@ class Dense(Layer):
         slope, j = slopes["z"], index[-1]
         terms: list[Expression] = []
         for lead in np.ndindex(*slope.shape[:-1]):
-            d_z = Number(slope[(*lead, j)], indexed(f"{seen.layer}.d_z", (*lead, j)))
+            d_z = seen.slope("z", slope[(*lead, j)], *lead, j)
             terms.append(seen.number("input", *lead, index[0]) * d_z if variable is self.kernel else d_z)
         return terms
 

@@ -292,17 +292,18 @@ def what_if(found: Any) -> str:
     """What would have been, beside what was."""
     before, after = found.before, found.after
     lines = [f"Step {before.number}, if {' and '.join(found.changes)}", ""]
-    lines.append(f"{'':34}{'it was':>14}{'it would be':>14}")
+    wide = max([34, *(len(f"length of the update of {path}") for path in before.weights)]) + 1
+    lines.append(f"{'':{wide}}{'it was':>14}{'it would be':>14}")
 
     def line(name: str, was: float, would: float) -> None:
-        lines.append(f"{name:34}{shown(was):>14}{shown(would):>14}")
+        lines.append(f"{name:{wide}}{shown(was):>14}{shown(would):>14}")
 
     line("learning rate", before.optimizer.learning_rate, after.optimizer.learning_rate)
     line("cost of the batch", before.cost, after.cost)
     line("cost of the batch after the update", before.cost_after, after.cost_after)
     for path in before.weights:
         was, would = before.updates[path], after.updates[path]
-        line(f"length of the update of {path}"[:34], _length(was), _length(would))
+        line(f"length of the update of {path}", _length(was), _length(would))
     return "\n".join(lines)
 
 
