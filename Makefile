@@ -26,6 +26,10 @@ demo: .venv/core
 	@echo
 	@head -4 examples/tumours.csv > $(DEMO)/three.csv
 	@$(BIN)/pellucid predict $(DEMO)/tumours.pellucid $(DEMO)/three.csv | cut -d, -f1-3,31-
+	@echo
+	@echo "One of the steps that trained it, opened (pellucid show $(DEMO)/tumours.pellucid --step 712):"
+	@echo
+	@$(BIN)/pellucid show $(DEMO)/tumours.pellucid --step 712
 
 test: .venv/dev
 	$(BIN)/python -m pytest

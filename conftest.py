@@ -5,6 +5,8 @@ import pathlib
 
 # Compiled programs are kept between runs, apart from the user's own. Set before JAX is imported.
 os.environ["PELLUCID_CACHE"] = str(pathlib.Path(__file__).parent / ".pytest_cache" / "compiled")
+# Pictures are drawn without a screen.
+os.environ.setdefault("MPLBACKEND", "Agg")
 
 import hypothesis
 import pytest

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pellucid import metrics as metrics
     from pellucid import models as models
     from pellucid import optimizers as optimizers
+    from pellucid import plots as plots
     from pellucid import regularizers as regularizers
     from pellucid import tables as tables
     from pellucid import utils as utils
@@ -54,6 +55,7 @@ _namespaces = (
     "metrics",
     "models",
     "optimizers",
+    "plots",
     "regularizers",
     "tables",
     "utils",

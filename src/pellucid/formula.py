@@ -604,10 +604,11 @@ class Formula:
     @property
     def mathml(self) -> str:
         """The formula as a MathML element, as browsers show it."""
-        lines = self._lines(MathML(TERMS), "</mtd></mtr><mtr><mtd>")
+        left = '<mtd style="text-align:left">'
+        lines = self._lines(MathML(TERMS), f"</mtd></mtr><mtr>{left}")
         return (
             '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">'
-            f'<mtable columnalign="left"><mtr><mtd>{lines}</mtd></mtr></mtable></math>'
+            f'<mtable displaystyle="true"><mtr>{left}{lines}</mtd></mtr></mtable></math>'
         )
 
     @property
@@ -853,8 +854,9 @@ class Latex(Painter):
         """A name; what is in square brackets goes below."""
         found = re.fullmatch(r"(.*?)(?:\[([^\]]*)\])?([^\[\]]*)", name)
         assert found is not None
-        stem = re.sub(r"([\\_#$%&{}~^])", r"\\\1", f"{found[1]}{found[3]}")
-        return rf"\mathrm{{{stem}}}" + (f"_{{{found[2]}}}" if found[2] else "")
+        stem, end = (re.sub(r"([\\_#$%&{}~^])", r"\\\1", part) for part in (found[1], found[3]))
+        below = f"_{{{found[2]}}}" if found[2] else ""
+        return rf"\mathrm{{{stem}}}{below}" + (rf"\mathrm{{{end.replace(' ', '~')}}}" if end else "")
 
     def rest(self, node: Rest) -> str:
         """One number, and how many it stands for."""
@@ -927,8 +929,11 @@ class MathML(Painter):
         """A name; what is in square brackets goes below."""
         found = re.fullmatch(r"(.*?)(?:\[([^\]]*)\])?([^\[\]]*)", name)
         assert found is not None
-        stem = f"<mtext>{html.escape(found[1] + found[3])}</mtext>"
-        return f"<msub>{stem}<mtext>{html.escape(found[2])}</mtext></msub>" if found[2] else stem
+        stem = f"<mtext>{html.escape(found[1])}</mtext>"
+        if found[2]:
+            stem = f"<msub>{stem}<mtext>{html.escape(found[2])}</mtext></msub>"
+        end = html.escape(found[3]).replace(" ", "&#xA0;")
+        return f"<mrow>{stem}<mtext>{end}</mtext></mrow>" if end else stem
 
     def rest(self, node: Rest) -> str:
         """One number, and how many it stands for."""

@@ -26,7 +26,7 @@ import numpy as np
 from pellucid import optimizers
 from pellucid.arrays import Arrays
 from pellucid.checking import Check, check
-from pellucid.data import Rows
+from pellucid.data import Rows, as_rows
 from pellucid.engine import Engine
 from pellucid.errors import ArgumentError, StateError, did_you_mean, message
 from pellucid.formula import (
@@ -897,6 +897,23 @@ class Step(Pass):
         args = (weights, self._state.others, self._place.batch)
         return float(self.engine.program("cost", function, None, *args)(*args))
 
+    def predict(self, x: Any) -> Any:
+        """What the model gave for rows at this moment: with the weights before this step.
+
+        Args:
+            x: rows, as `model.predict` takes them: an array, a list, a frame.
+
+        Returns:
+            The outputs as NumPy arrays, shape (rows, ...), with layers as in prediction: no dropout.
+
+        Raises:
+            ShapeError: if the rows do not fit the layers.
+        """
+        rows = cast(Any, self.parts.model)._adjusted(as_rows(x))
+        args = (*self._pass_state(), rows.x)
+        program = self.engine.program("predict", functools.partial(_outputs_of, self.parts), None, *args)
+        return jax.tree.map(np.asarray, program(*args))
+
     def what_if(
         self,
         learning_rate: float | None = None,
@@ -1094,6 +1111,10 @@ def _penalty_gradients(parts: Parts, weights: Values, others: Values, x: Arrays)
         return jnp.asarray(parts.forward(weights, others, x, training=True).penalty, jnp.float32)
 
     return jax.grad(penalty)(weights)
+
+
+def _outputs_of(parts: Parts, weights: Values, others: Values, x: Arrays) -> Any:
+    return parts.forward(weights, others, x, training=False).outputs
 
 
 def _cost_of(parts: Parts, weights: Values, others: Values, batch: Batch) -> Any:

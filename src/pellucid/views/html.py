@@ -89,7 +89,10 @@ def _forward(opened: Any, example: int) -> str:
 
 def _formula(opened: Any, reference: str, example: int | None = None) -> str:
     try:
-        return opened.formula(reference, example=example).mathml
+        made = opened.formula(reference, example=example).mathml
+        # Not as a block of its own, which browsers centre.
+        beside = made.replace(' display="block"', "")
+        return f"<div>{beside}</div>"
     except ArgumentError:
         return ""
 
