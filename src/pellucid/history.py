@@ -9,24 +9,32 @@ history.save("run.pellucid")       # History.load gives it back, in another proc
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from pellucid import callbacks, folders, keeping
 from pellucid.data import Rows, as_rows
-from pellucid.errors import ArgumentError, StateError, message
+from pellucid.engine import PREDICTED_AT_ONCE, Batches
+from pellucid.errors import ArgumentError, ShapeError, StateError, did_you_mean, message
 from pellucid.opened import Step, open_step
 from pellucid.record import Record
 from pellucid.replay import Replay
+from pellucid.step import Parts, Values
 from pellucid.views import html
 
 NumPy = np.ndarray[Any, Any]
 #: At how many steps, at most, the norms of a log are sampled.
 SAMPLED = 100
+#: How many bytes of weights, at most, `costs_at` gives to the device at once.
+TAKEN_AT_ONCE = 2**26
 
 
 class StepLog(Mapping[str, NumPy]):
@@ -277,6 +285,71 @@ class History(callbacks.History):
             )
         return number
 
+    def costs_at(self, weights: Iterable[Mapping[str, Any]], batch: int | None = None) -> NumPy:
+        """The cost at other weights than those of the training, on all rows that were trained on.
+
+        It is the mean loss of the rows and the penalties, with layers as in prediction (no dropout), as
+        `evaluate` measures it. The model is not touched.
+
+        Args:
+            weights: for each cost, arrays by their paths: {"dense/kernel": ..., "dense/bias": ...}.
+                What is left out is as it was when the training ended.
+            batch: the number of a step: the cost on the rows of its batch instead.
+
+        Returns:
+            The costs, one for each of `weights`.
+
+        Raises:
+            ArgumentError: if a path is unknown, or there is no such step.
+            ShapeError: if an array has not the shape of its weight.
+            StateError: if the run was not recorded, the model was changed since, or its rows came from a
+                stream and are no longer there together.
+            DataError: if the rows have changed or are gone.
+
+        Example:
+            >>> from pellucid import Sequential
+            >>> from pellucid.layers import Dense, Input
+            >>> model = Sequential([Input(shape=(1,)), Dense(1, use_bias=False)])
+            >>> model.compile(optimizer="sgd", loss="mse")
+            >>> history = model.fit([[1.0], [2.0]], [[2.0], [4.0]], epochs=3, verbose=0)
+            >>> history.costs_at([{"dense/kernel": [[0.0]]}, {"dense/kernel": [[2.0]]}]).tolist()
+            [10.0, 0.0]
+        """
+        replay = self._recorded()
+        replay.require_same_model()
+        engine, parts = replay.engine, replay.engine.parts
+        if batch is None and replay.trained is None:
+            raise StateError(
+                message(
+                    "this run has no rows together: they came batch by batch.",
+                    mend="costs_at(weights, batch=-1) takes those of the last step.",
+                )
+            )
+        data = replay.rows() if replay.trained is not None else None
+        if batch is not None:
+            data = replay.batch(self._number(replay.record.settled(), batch, None, None)).whole
+        assert data is not None
+        variables = [*parts.weights, *parts.others]
+        ended = {each.path: np.asarray(self._final.get(each.path, each.value)) for each in variables}
+        # Where rows or their losses do not simply add up, all of them are taken at once.
+        adds_up = parts.objective.loss is None or parts.objective.loss.reduction == "sum_over_batch_size"
+        batches = engine.cut(data.count, PREDICTED_AT_ONCE if adds_up else data.count, False)
+        if batches.exact:
+            batches = engine.cut(data.count, data.count, False)
+        at_once = max(1, min(256, TAKEN_AT_ONCE // max(sum(each.nbytes for each in ended.values()), 1)))
+        taken = [np.zeros((at_once, *each.shape), each.dtype) for each in ended.values()]
+        function = functools.partial(_costs_at, parts, batches)
+        args = (tuple(taken), data, np.int32(0))
+        program = engine.program("costs", function, batches, *args)
+        found: list[NumPy] = []
+        given = iter(weights)
+        while chunk := list(itertools.islice(given, at_once)):
+            for place, changed in enumerate(chunk):
+                for into, array in zip(taken, _replaced(ended, changed), strict=True):
+                    into[place] = array
+            found.append(np.asarray(program(tuple(taken), data, np.int32(len(chunk))))[: len(chunk)])
+        return np.concatenate(found) if found else np.zeros(0, np.float32)
+
     # Keeping it.
 
     def save(self, path: str | os.PathLike[str], data: str = "auto") -> None:
@@ -359,3 +432,40 @@ class History(callbacks.History):
 
     def _repr_html_(self) -> str:
         return html.history(self)
+
+
+def _replaced(ended: Mapping[str, NumPy], changed: Mapping[str, Any]) -> list[NumPy]:
+    """The arrays of a model, some of them replaced."""
+    for path in changed:
+        if path not in ended:
+            raise ArgumentError(
+                message("there is no such weight.", came=repr(path), expected=did_you_mean(path, ended))
+            )
+        if np.shape(changed[path]) != ended[path].shape:
+            raise ShapeError(
+                message(
+                    f'"{path}" has another shape.',
+                    came=np.shape(changed[path]),
+                    expected=ended[path].shape,
+                )
+            )
+    return [np.asarray(changed.get(path, value)) for path, value in ended.items()]
+
+
+def _costs_at(parts: Parts, batches: Batches, many: Values, data: Rows, count: Any) -> Any:
+    """The costs on all rows, at the first `count` of many weights, one after the other."""
+    first = len(parts.weights)
+
+    def cost_of(values: Values) -> Any:
+        def add(total: Any, number: Any, size: int, masked: bool) -> Any:
+            batch = batches.take(data, None, number, size, masked)
+            forward = parts.forward(values[:first], values[first:], batch.x, training=False)
+            return total + parts.cost(forward, batch).astype(jnp.float32) * batch.rows
+
+        return batches.each(0, batches.count, add, jnp.zeros((), jnp.float32)) / batches.rows
+
+    def one(place: Any, costs: Any) -> Any:
+        values = tuple(jax.lax.dynamic_index_in_dim(each, place, keepdims=False) for each in many)
+        return costs.at[place].set(cost_of(values))
+
+    return jax.lax.fori_loop(0, count, one, jnp.zeros(len(many[0]), jnp.float32))

@@ -5,6 +5,7 @@ Every number here is a recorded one or comes from a formula that was compared wi
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from pellucid.formula import TERMS, Formula, shown
 DETAILS = ("short", "full")
 #: How many rows, weights or pushes are listed before "and ... more".
 LISTED = 8
+#: Longer lines are broken.
+WIDTH = 110
 
 
 def tell(
@@ -48,7 +51,7 @@ def tell(
         if number and detail == "full":
             lines.append("")
         lines += _indented(step.formula(reference).text(terms))
-    return "\n".join([*lines, "", _agreement(step)])
+    return _text([*lines, "", _agreement(step)])
 
 
 def _title(step: Any) -> list[str]:
@@ -230,7 +233,7 @@ def explain(
     for each in _chosen_layers(passed, layer):
         lines += _layer(passed, each, example, unit if layer is not None else None, terms, {})
     said = passed.conclusion if passed.conclusion and not example else decision(passed, example)
-    return "\n".join([*lines, "", f"DECISION  {said}"])
+    return _text([*lines, "", f"DECISION  {said}"])
 
 
 def decision(passed: Any, example: int) -> str:
@@ -325,6 +328,25 @@ def require_detail(detail: str) -> None:
 def formula_lines(formula: Formula, terms: int = TERMS) -> list[str]:
     """A formula, line by line."""
     return formula.text(terms).splitlines()
+
+
+def _text(lines: Iterable[str]) -> str:
+    """Lines as a text, the long ones broken, and what follows set in."""
+    broken: list[str] = []
+    for line in lines:
+        inside = len(line) - len(line.lstrip())
+        later = " " * (inside + 4 if not line[:1].strip() else 10)
+        broken += textwrap.wrap(
+            line,
+            WIDTH,
+            subsequent_indent=later,
+            break_long_words=False,
+            break_on_hyphens=False,
+            drop_whitespace=True,
+            replace_whitespace=False,
+            expand_tabs=False,
+        ) or [""]
+    return "\n".join(broken)
 
 
 def _indented(text: str, by: int = 2) -> list[str]:
