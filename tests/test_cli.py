@@ -221,6 +221,7 @@ def test_ctrl_c_keeps_what_there_is_and_says_so(tmp_path):
         ("the_thread", "Epoch 10/10"),
         ("linear_regression", "exact:    perimeter = 6.880 * radius + -5.232"),
         ("logistic_regression", "model.predict says 0.8"),
+        ("open_a_step", "All agree."),
     ],
 )
 def test_the_examples_run(name, says):

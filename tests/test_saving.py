@@ -65,6 +65,8 @@ def same(one, other):
         and one.model == other.model
         and one.schema == other.schema
         and one.report == other.report
+        and one.record == other.record
+        and list(one.arrays) == list(other.arrays)
         and list(one.weights) == list(other.weights)
         and all(np.array_equal(one.weights[name], other.weights[name]) for name in one.weights)
     )
@@ -78,9 +80,10 @@ def test_what_is_written_is_read(file, run, tmp_path):
     assert [variable.path for variable in model.weights] == list(run.weights)
 
 
-def test_the_members_are_two_and_stored_as_they_are(file):
+def test_the_members_are_four_and_stored_as_they_are(file):
     with zipfile.ZipFile(file) as archive:
-        assert archive.namelist() == ["run.json", "weights.safetensors"]
+        names = ["run.json", "weights.safetensors", "record.safetensors", "data.safetensors"]
+        assert archive.namelist() == names
         assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
 
 

@@ -60,7 +60,10 @@ class StepLog(Mapping[str, NumPy]):
             return first + np.searchsorted(np.asarray(record.epoch_starts), steps, side="right") - 1
         if name in ("cost", "learning_rate"):
             return record.log.table[: len(steps), 0 if name == "cost" else 1]
-        raise KeyError(name)
+        raise KeyError(
+            f"{name}: the columns are {', '.join(self)}; lengths of gradients, updates and weights are "
+            "in log.norms"
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(("step", "epoch", "cost", "learning_rate"))

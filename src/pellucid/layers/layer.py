@@ -244,7 +244,9 @@ class Layer(Configurable):
         """Build the layer under its own name, once."""
         if self.built:
             return
-        token = _building.set((*_building.get(), self.name))
+        outer = _building.get()
+        # The name of a whole model would only lengthen the paths: "dense/kernel".
+        token = _building.set(outer if not outer and not self.shown_when_opened else (*outer, self.name))
         try:
             self.build(input_shape)
         finally:
