@@ -66,7 +66,9 @@ def same(one, other):
         and one.schema == other.schema
         and one.report == other.report
         and one.record == other.record
-        and list(one.arrays) == list(other.arrays)
+        and one.arrays.keys() == other.arrays.keys()
+        and all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
+        and all(np.array_equal(one.data[name], other.data[name]) for name in one.data)
         and list(one.weights) == list(other.weights)
         and all(np.array_equal(one.weights[name], other.weights[name]) for name in one.weights)
     )
