@@ -231,6 +231,14 @@ def test_the_examples_run(name, says):
     assert shown.stderr == ""
 
 
+def test_the_same_seed_gives_the_same_network_however_much_is_printed(tmp_path):
+    for name, more in (("quiet", ["--quiet"]), ("loud", [])):
+        out = tmp_path / f"{name}.pellucid"
+        process("fit", TUMOURS, "--target", "diagnosis", "--epochs", 2, "--out", out, *more).communicate()
+    quiet, loud = (tables.load(tmp_path / f"{name}.pellucid") for name in ("quiet", "loud"))
+    assert quiet.history == loud.history
+
+
 # What cannot be done.
 
 

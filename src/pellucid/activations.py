@@ -59,6 +59,41 @@ def formula(activation: Any, row: Sequence[Expression], place: int, **options: A
     return meaning if says_so else Known(name, [z], meaning)
 
 
+def slope(
+    activation: Any, row: Sequence[Expression], given: Sequence[Expression], of: int, by: int, **options: Any
+) -> Expression | None:
+    """How a_i = g(z)_i changes with z_j; None if g states nothing.
+
+    Args:
+        activation: the function g.
+        row, given: all z along the last axis, and all a.
+        of, by: which a, and which z.
+        options: the options that g is called with.
+
+    Example:
+        >>> slope(sigmoid, [f.Number(0.0, "z")], [f.Number(0.5, "a")], 0, 0)
+        <0.5*(1 - 0.5) = 0.25>
+    """
+    statement, stated = f.statement_of(activation), f.slope_of(activation)
+    if statement is None:
+        return None
+    if isinstance(statement, OfRow):
+        if stated is not None:
+            return stated(given, of, by)
+        name = getattr(row[by], "name", "")
+        return f.derivative(statement(row, of, **options), name)
+    if of != by:
+        return f.Number(0.0)
+    if stated is not None:
+        return stated(row[of], given[of], **options)
+    return f.derivative(statement(row[of], **options), getattr(row[by], "name", ""))
+
+
+def mixes_row(activation: Any) -> bool:
+    """Whether an activation mixes the numbers of a row, as softmax does."""
+    return isinstance(f.statement_of(activation), OfRow)
+
+
 def _relu(
     z: Expression, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
 ) -> Expression:
@@ -114,7 +149,7 @@ def relu(
 
 
 @CATALOGUE.entry()
-@states(f.sigmoid)
+@states(f.sigmoid, slope=lambda z, a: a * (1 - a))
 def sigmoid(x: ArrayLike) -> Array:
     """a = 1 / (1 + exp(-z))."""
     return jax.nn.sigmoid(as_float(x))
@@ -128,7 +163,7 @@ def tanh(x: ArrayLike) -> Array:
 
 
 @CATALOGUE.entry()
-@states(OfRow(_softmax))
+@states(OfRow(_softmax), slope=lambda a, of, by: a[of] * ((1 if of == by else 0) - a[by]))
 def softmax(x: ArrayLike, axis: int = -1) -> Array:
     """a_i = exp(z_i) / sum_j exp(z_j)."""
     z = as_float(x)

@@ -513,6 +513,105 @@ class Rounded(Expression):
         return (self.of,)
 
 
+def derivative(of: Expression, by: str) -> Expression:
+    """The derivative of an expression by the number of this name.
+
+    >>> x = Number(3.0, "x")
+    >>> derivative(x * x + 2 * x, "x")
+    <3 + 3 + 2 = 8>
+    >>> derivative(log(1 + exp(x)), "y")
+    <0 = 0>
+    """
+    if isinstance(of, Number):
+        return Number(float(of.name == by))
+    if isinstance(of, Rest):
+        return Number(0.0)
+    if isinstance(of, Sum):
+        return _plus(derivative(each, by) for each in of.terms)
+    if isinstance(of, Negative):
+        return _minus(derivative(of.of, by))
+    if isinstance(of, Product):
+        parts: list[Expression] = []
+        for place, factor in enumerate(of.factors):
+            others = [*of.factors[:place], *of.factors[place + 1 :]]
+            parts.append(times(*others, derivative(factor, by)))
+        return _plus(parts)
+    if isinstance(of, Quotient):
+        above, below = derivative(of.above, by), derivative(of.below, by)
+        first = Number(0.0) if _is(above, 0) else _over(above, of.below)
+        if _is(below, 0):
+            return first
+        return _plus([first, _minus(_over(times(of.above, below), of.below**2))])
+    if isinstance(of, Power):
+        if not _is(derivative(of.exponent, by), 0):
+            return times(of, log(of.base), derivative(of.exponent, by))
+        lower = of.base if of.exponent.value == 2 else of.base ** (of.exponent.value - 1)
+        return times(of.exponent, lower, derivative(of.base, by))
+    if isinstance(of, Function):
+        return _chain(of, derivative(of.argument, by))
+    if isinstance(of, Extreme):
+        # Of several that are equal the constant one counts: a relu at 0 has no slope.
+        found = [(each, derivative(each, by)) for each in of.of]
+        taken = [slope for each, slope in found if each.value == of.value]
+        return next((slope for slope in taken if _is(slope, 0)), taken[0] if taken else Number(math.nan))
+    if isinstance(of, Choice):
+        return derivative(of.yes if of.chosen else of.no, by)
+    assert isinstance(of, Known | Let | Rounded)
+    return derivative(of.of if isinstance(of, Rounded) else of.meaning, by)
+
+
+def _chain(of: Function, inner: Expression) -> Expression:
+    """The derivative of a function of something, whose own derivative is known."""
+    if _is(inner, 0):
+        return inner
+    x = of.argument
+    if of.name in ("log", "sqrt"):
+        return _over(inner, x if of.name == "log" else 2 * of)
+    outer: Callable[[], Expression] = {
+        "exp": lambda: of,
+        "tanh": lambda: 1 - of**2,
+        "erf": lambda: 2 / sqrt(Number(math.pi)) * exp(-(x**2)),
+        "abs": lambda: Function("sign", [x]),
+        "cosh": lambda: (exp(x) - exp(-x)) / 2,
+        "sign": lambda: Number(0.0),
+    }[of.name]
+    return times(outer(), inner)
+
+
+def _is(node: Expression, value: float) -> bool:
+    return isinstance(node, Number) and not node.name and node.value == value
+
+
+def _plus(terms: Iterable[Expression]) -> Expression:
+    return total(each for each in terms if not _is(each, 0))
+
+
+def _minus(of: Expression) -> Expression:
+    if _is(of, 0):
+        return of
+    return of.of if isinstance(of, Negative) else -of
+
+
+def _over(above: Expression, below: Expression) -> Expression:
+    return -(above.of / below) if isinstance(above, Negative) else above / below
+
+
+def times(*factors: Expression) -> Expression:
+    """The product of factors; ones are left out, and zeros make it zero."""
+    if any(_is(each, 0) for each in factors):
+        return Number(0.0)
+    signs = sum(isinstance(each, Negative) for each in factors)
+    plain = [each.of if isinstance(each, Negative) else each for each in factors]
+    left = [each for each in plain if not _is(each, 1)]
+    shares = [each for each in left if isinstance(each, Quotient) and _is(each.above, 1)]
+    if len(shares) == 1 and len(left) > 1:
+        # y * (1/p) is y/p.
+        left.remove(shares[0])
+        left = [(left[0] if len(left) == 1 else Product(left)) / shares[0].below]
+    made = left[0] if len(left) == 1 else Product(left) if left else Number(1.0)
+    return -made if signs % 2 else made
+
+
 def lets(expression: Expression) -> list[Let]:
     """The intermediate results of an expression, in the order they are needed."""
     found: dict[int, Let] = {}
@@ -1023,14 +1122,20 @@ def stated_by(thing: Any, statement: str, code: str) -> Callable[..., Any] | Non
 
 
 _statements: dict[Any, Callable[..., Expression]] = {}
+_slopes: dict[Any, Callable[..., Expression]] = {}
 
 
-def states(statement: Callable[..., Expression]) -> Callable[[Any], Any]:
+def states(
+    statement: Callable[..., Expression], slope: Callable[..., Expression] | None = None
+) -> Callable[[Any], Any]:
     """Say the arithmetic of the function that follows, in expressions.
 
     An activation's takes an expression z (or, if it works on whole rows, all z of the row and which one
     is meant: see `activations.OfRow`); a loss's takes the targets and the outputs of one example. Both
     also take the options of the function itself. An activation of your own may say it, too.
+
+    Derivatives are found from the statement. Where a textbook writes one in the outputs, as a * (1 - a)
+    for the sigmoid, `slope` says so: it takes z and a (or all a of the row, and the two that are meant).
 
     >>> @states(lambda z: z / (1 + abs(z)))
     ... def soft(z):
@@ -1041,9 +1146,19 @@ def states(statement: Callable[..., Expression]) -> Callable[[Any], Any]:
 
     def enter(function: Any) -> Any:
         _statements[function] = statement
+        if slope is not None:
+            _slopes[function] = slope
         return function
 
     return enter
+
+
+def slope_of(function: Any) -> Callable[..., Expression] | None:
+    """The derivative that was stated for a function in words of its own, if it was."""
+    try:
+        return _slopes.get(function)
+    except TypeError:
+        return None
 
 
 def statement_of(function: Any) -> Callable[..., Expression] | None:
@@ -1067,6 +1182,7 @@ class Unit:
         weights: the weights before the step, by their paths.
         training: whether the layer was training.
         columns: the names of the inputs, if they have names.
+        slopes: the gradients of the cost by "z" and "output", where they are known.
         among_others: whether numbers of other examples come beside these, so that names say whose.
     """
 
@@ -1078,6 +1194,7 @@ class Unit:
     weights: Mapping[str, NumPy]
     training: bool = False
     columns: Sequence[str] = ()
+    slopes: Mapping[str, NumPy] = field(default_factory=dict[str, NumPy])
     among_others: bool = False
 
     def number(self, what: str, *index: int) -> Number:
@@ -1091,6 +1208,11 @@ class Unit:
     def slope(self, what: str, value: Any, *index: int) -> Number:
         """The gradient of this example's loss by one of its numbers: `unit.slope("z", value, 3)`."""
         return Number(value, f"dloss[{self.example}]/d{indexed(what, index)}")
+
+    def gradient(self, what: str, *index: int) -> Number:
+        """The gradient of the cost by a number of this example: `unit.gradient("z", 3)`."""
+        value = self.slopes[what][(self.example, *index)]
+        return Number(value, indexed(f"{self.layer}.d_{what}", index))
 
     def row(self, what: str) -> NumPy:
         """All numbers of this example: `unit.row("input")`."""

@@ -37,9 +37,11 @@ from pellucid.formula import (
     Number,
     Rounded,
     Unit,
+    derivative,
     indexed,
     mean,
     stated_by,
+    times,
     total,
 )
 from pellucid.layers.layer import Layer
@@ -156,7 +158,8 @@ class Pass:
     def unit(self, layer: LayerPass, what: str, index: tuple[int, ...], example: int) -> Unit:
         """What a layer needs to know to state the arithmetic of one of its numbers."""
         first = self.columns if layer is self.layers[0] and self.columns else ()
-        return Unit(layer.name, what, index, example, layer.arrays, self.values, self.training, columns=first)
+        known = (layer.arrays, self.values, self.training, first, layer.slopes)
+        return Unit(layer.name, what, index, example, *known)
 
     def formula(self, reference: str, example: int = 0) -> Formula:
         """The arithmetic of one number, with its value and the recorded number it was compared with.
@@ -641,7 +644,8 @@ class Step(Pass):
 
     def names(self) -> list[str]:
         """What `formula` can be asked for, without indices."""
-        return ["cost", "loss", *self.weights, *super().names()]
+        slopes = [f"{layer.name}.d_{kind}" for layer in self.layers for kind in layer.slopes]
+        return ["cost", "loss", *self.weights, *super().names(), *slopes]
 
     def formula(self, reference: str, example: int | None = None) -> Formula:
         """The arithmetic of one number, with its value and the recorded number it was compared with.
@@ -650,6 +654,7 @@ class Step(Pass):
             reference: one of
 
                 "dense.z[3]", "dense.output[3]"   of unit 3, for `example`
+                "dense.d_z[3]", "dense.d_output[3]"  the gradients of the cost by these
                 "loss[4]", "cost"                 of example 4, and of the batch
                 "dense/kernel[2,3].gradient"      as the mean over the examples
                 "dense/kernel[2,3].update"        how far the optimizer moves it
@@ -676,7 +681,48 @@ class Step(Pass):
             return makers[what](name, place)
         if "/" in name and "." not in name:
             self._weight_place(name, reference)
+        stem, _, kind = name.rpartition(".")
+        if kind in ("d_z", "d_output") and not what:
+            layer: LayerPass = self.layers[stem]
+            self._require_example(example or 0)
+            if kind.removeprefix("d_") in layer.slopes:
+                return self._slope_formula(layer, kind.removeprefix("d_"), index, reference, example or 0)
         return super().formula(reference, example or 0)
+
+    def _slope_formula(
+        self, layer: LayerPass, kind: str, index: tuple[int, ...] | None, reference: str, example: int
+    ) -> Formula:
+        """How the gradient by z or by an output comes from those behind it."""
+        array = layer.slopes[kind]
+        place = require_index(reference, index, array.shape[1:])
+        recorded = float(array[(example, *place)])
+        behind = self.layers[self.layers.index(layer) + 1 :]
+        made: Expression | None = None
+        if kind == "z":
+            made = _backward(layer.layer, self.unit(layer, "z", place, example))
+        elif behind and _same(behind[0].input, layer.output):
+            made = _backward(behind[0].layer, self.unit(behind[0], "input", place, example))
+        elif not behind and self.losses is not None:
+            made = self._loss_slope((example, *place[: self.losses.ndim - 1]), place)
+        name = indexed(f"{layer.name}.d_{kind}", place)
+        found = None if made is None else Formula(name, made, recorded, roundoff_of(array))
+        if found is None or not found.holds:
+            raise ArgumentError(
+                message(
+                    f"no arithmetic is stated for {reference}.",
+                    came="a layer or loss that states none, or a gradient that comes on several ways",
+                    mend=f"the number itself is {recorded:.6g}.",
+                )
+            )
+        return found
+
+    def _loss_slope(self, index: tuple[int, ...], place: tuple[int, ...]) -> Expression | None:
+        """share * dloss/dp, for one of the outputs."""
+        loss = self._loss_expression(index)
+        if loss is None:
+            return None
+        share = Number(self.shares[index], indexed("share", index))
+        return times(share, derivative(loss, indexed(f"{self.layers[-1].name}.output", place)))
 
     def _loss_formula(self, index: tuple[int, ...] | None, reference: str) -> Formula:
         if self.losses is None:
@@ -1071,6 +1117,17 @@ def own_variables(layer: Layer) -> list[Any]:
     """The variables that a layer holds itself, not through other layers."""
     held = cast(Any, layer)
     return list(held._own())
+
+
+def _backward(layer: Layer, unit: Unit) -> Expression | None:
+    """What a layer states of its backward pass, if its statements are about the code that ran."""
+    return None if stated_by(layer, "formula", "call") is None else layer.backward(unit)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two arrays hold the same numbers."""
+    known = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
+    return known and np.array_equal(cast(NumPy, one), cast(NumPy, other), equal_nan=True)
 
 
 # The programs beside the step itself.

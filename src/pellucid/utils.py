@@ -9,11 +9,24 @@ from typing import Any
 
 import numpy as np
 
+from pellucid import seeds
 from pellucid.errors import DataError, message
 from pellucid.naming import custom_objects as custom_object_scope
-from pellucid.seeds import set_random_seed
 
 __all__ = ["custom_object_scope", "normalize", "set_random_seed", "to_categorical"]
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed every stream: initial weights, dropout and the order of rows can then be repeated.
+
+    What draws random numbers as it is imported (JAX does) is imported first, so that the first layer
+    that is made after this draws the first number.
+
+    >>> set_random_seed(1)
+    """
+    import pellucid.models  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+    seeds.set_random_seed(seed)
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, Any]:

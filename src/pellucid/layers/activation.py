@@ -11,14 +11,14 @@ from pellucid import activations
 from pellucid.arrays import Array, Shape
 from pellucid.errors import ArgumentError, message
 from pellucid.formula import Expression, Unit
-from pellucid.layers.core import activated
+from pellucid.layers.core import activated, activated_slope
 from pellucid.layers.layer import CATALOGUE, Layer
 
 
 class _Elementwise(Layer):
     """A layer whose outputs have the shape of its inputs."""
 
-    rows_independent = True
+    rows_independent = elementwise = True
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the inputs."""
@@ -40,6 +40,10 @@ class Activation(_Elementwise):
     def formula(self, unit: Unit) -> Expression | None:
         """a = g(z)."""
         return activated(self.activation, unit, "input")
+
+    def backward(self, unit: Unit) -> Expression | None:
+        """dJ/dz = dJ/da * g'(z)."""
+        return activated_slope(self.activation, unit, "input")
 
 
 def _at_least_zero(name: str, value: float | None) -> float:
@@ -136,3 +140,8 @@ class Softmax(_Elementwise):
         along = [(*unit.index[:axis], each, *unit.index[axis + 1 :]) for each in range(shape[axis])]
         row = [unit.number("input", *index) for index in along]
         return activations.formula(activations.softmax, row, unit.index[axis])
+
+    def backward(self, unit: Unit) -> Expression | None:
+        """dJ/dz_j = sum_i dJ/da_i * da_i/dz_j."""
+        last = len(unit.row("input").shape)
+        return activated_slope(activations.softmax, unit, "input") if self.axis in (-1, last) else None

@@ -21,7 +21,7 @@ from pellucid.variables import Variable
 class InputLayer(Layer):
     """Says the shape of what a model is given."""
 
-    rows_independent = True
+    rows_independent = elementwise = True
     shown_when_opened = False
 
     def __init__(
@@ -89,6 +89,21 @@ def activated(activation: Any, unit: Unit, what: str, **options: Any) -> Express
     *lead, j = unit.index
     row = [unit.number(what, *lead, each) for each in range(unit.row(what).shape[-1])]
     return activations.formula(activation, row, j, **options)
+
+
+def activated_slope(activation: Any, unit: Unit, what: str, **options: Any) -> Expression | None:
+    """dJ/dz_j = sum_i dJ/da_i * da_i/dz_j; only a_j depends on z_j, if the row is not mixed."""
+    *lead, j = unit.index
+    size = unit.row(what).shape[-1]
+    row = [unit.number(what, *lead, each) for each in range(size)]
+    given = [unit.number("output", *lead, each) for each in range(size)]
+    terms: list[Expression] = []
+    for i in range(size) if activations.mixes_row(activation) else [j]:
+        made = activations.slope(activation, row, given, i, j, **options)
+        if made is None:
+            return None
+        terms.append(unit.gradient("output", *lead, i) * made)
+    return total(terms)
 
 
 @CATALOGUE.entry()
@@ -190,6 +205,13 @@ class Dense(Layer):
         ]
         return total([*terms, unit.weight(self.bias, j)] if self.use_bias else terms)
 
+    def backward(self, unit: Unit) -> Expression | None:
+        """dJ/dz_j = dJ/da_j * g'(z_j); dJ/dx_i = sum_j dJ/dz_j * kernel_ij."""
+        *lead, i = unit.index
+        if unit.what == "z":
+            return activated_slope(self.activation, unit, "z")
+        return total(unit.gradient("z", *lead, j) * unit.weight(self.kernel, i, j) for j in range(self.units))
+
     def gradient_terms(
         self, variable: Variable, index: tuple[int, ...], seen: Unit, slopes: Mapping[str, Any]
     ) -> list[Expression] | None:
@@ -235,6 +257,10 @@ class Flatten(Layer):
         """The number that lies there."""
         return _moved(unit, self.data_format == "channels_first")
 
+    def backward(self, unit: Unit) -> Expression | None:
+        """The gradient by the number where it lies now."""
+        return _moved_back(unit, self.data_format == "channels_first")
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """All axes but the first, multiplied."""
         row = input_shape[1:]
@@ -242,13 +268,25 @@ class Flatten(Layer):
         return (input_shape[0], math.prod(known) if len(known) == len(row) else None)
 
 
+def _places(shape: tuple[int, ...], channels_first: bool) -> Any:
+    """Which input lies at each place of the outputs, all counted through."""
+    places = np.arange(math.prod(shape)).reshape(shape)
+    return (np.moveaxis(places, 0, -1) if channels_first and len(shape) > 1 else places).ravel()
+
+
+def _moved_back(unit: Unit, channels_first: bool = False) -> Expression:
+    """The gradient by an input, where numbers only change their places."""
+    row, outputs = unit.row("input"), unit.row("output")
+    place = int(np.ravel_multi_index(unit.index, row.shape))
+    there = int(np.flatnonzero(_places(row.shape, channels_first) == place)[0])
+    return unit.gradient("output", *(int(each) for each in np.unravel_index(there, outputs.shape)))
+
+
 def _moved(unit: Unit, channels_first: bool = False) -> Expression:
     """The input that an output is, where numbers only change their places."""
     row = unit.row("input")
-    places = np.arange(row.size).reshape(row.shape)
-    if channels_first and row.ndim > 1:
-        places = np.moveaxis(places, 0, -1)
-    place = places.ravel()[int(np.ravel_multi_index(unit.index, unit.row("output").shape))]
+    places = _places(row.shape, channels_first)
+    place = places[int(np.ravel_multi_index(unit.index, unit.row("output").shape))]
     return unit.number("input", *(int(each) for each in np.unravel_index(place, row.shape)))
 
 
@@ -287,6 +325,10 @@ class Reshape(Layer):
     def formula(self, unit: Unit) -> Expression | None:
         """The number that lies there."""
         return _moved(unit)
+
+    def backward(self, unit: Unit) -> Expression | None:
+        """The gradient by the number where it lies now."""
+        return _moved_back(unit)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The target shape, with -1 found."""

@@ -10,6 +10,7 @@ import contextvars
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import jax
@@ -19,7 +20,7 @@ import numpy as np
 from pellucid import constraints, initializers, regularizers
 from pellucid.arrays import Array, Arrays, Shape, as_array, floatx, is_float, sizes
 from pellucid.errors import ArgumentError, ShapeError, StateError, message
-from pellucid.formula import Expression, Unit
+from pellucid.formula import Expression, Unit, derivative, times
 from pellucid.naming import Catalogue, Configurable, automatic_name, snake_case
 from pellucid.variables import (
     Handed,
@@ -62,6 +63,8 @@ class Layer(Configurable):
     #: Whether each output row depends on its input row alone. A layer of your own may say so; the
     #: last, smaller batch is then filled up instead of being computed by a program of its own size.
     rows_independent: ClassVar[bool] = False
+    #: Whether each output depends on the one input at its place.
+    elementwise: ClassVar[bool] = False
     #: Whether an opened step shows it: models only hold the layers that are shown.
     shown_when_opened: ClassVar[bool] = True
 
@@ -132,6 +135,20 @@ class Layer(Configurable):
     def formula(self, unit: Unit) -> Expression | None:
         """The arithmetic of one number of this layer, "z" or "output"; None if it states none."""
         return None
+
+    def backward(self, unit: Unit) -> Expression | None:
+        """The arithmetic of the gradient of the cost by one number: by "z", or by the layer's "input".
+
+        Where each output depends on the one input at its place, it follows from `formula`. None if
+        the layer states none.
+        """
+        if not self.elementwise or unit.what != "input":
+            return None
+        made = self.formula(replace(unit, what="output"))
+        if made is None:
+            return None
+        slope = derivative(made, unit.number("input", *unit.index).name)
+        return times(unit.gradient("output", *unit.index), slope)
 
     def gradient_terms(
         self, variable: Variable, index: tuple[int, ...], seen: Unit, slopes: Mapping[str, Any]

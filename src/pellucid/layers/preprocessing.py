@@ -32,7 +32,7 @@ class Normalization(Layer):
         [[3.0]]
     """
 
-    rows_independent = True
+    rows_independent = elementwise = True
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class Normalization(Layer):
 class Rescaling(Layer):
     """x * scale + offset: `Rescaling(1 / 255)` brings pixels to 0..1."""
 
-    rows_independent = True
+    rows_independent = elementwise = True
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -189,6 +189,8 @@ def train(
     prepared: Prepared, *, epochs: int = EPOCHS, verbose: Any = 0, callbacks: Sequence[Any] = ()
 ) -> TableNetwork:
     """Train a network and a linear model, and measure both on the test rows. Arguments as for `fit`."""
+    # All that draws random numbers as it is imported comes before the seed.
+    import pellucid.models  # noqa: F401  # pyright: ignore[reportUnusedImport]
     from pellucid.callbacks import EarlyStopping
 
     target = prepared.schema.target

@@ -5,6 +5,7 @@ Every number here is a recorded one or comes from a formula that was compared wi
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -39,9 +40,11 @@ def tell(
         lines += _layer(step, each, example, unit if layer is not None else None, terms, units)
     lines += ["", "COST      how wrong that is, and how wrong the batch is on average"]
     lines += _cost(step, example, terms)
+    lines += ["", "GRADIENT  how the cost changes with each number, from the end to the beginning"]
+    back = _backward(step, chosen, units, example, terms)
+    lines += back
     lines += [
-        "",
-        f"GRADIENT  how the cost changes with a weight: the mean over the {step.rows_count} examples",
+        f"  {'and with' if back else 'with'} a weight, as the mean over the {step.rows_count} examples:"
     ]
     weights = _chosen_weights(step, chosen, units, detail)
     for reference in weights:
@@ -142,6 +145,23 @@ def _unit(layer: Any, example: int, unit: int | None) -> tuple[int, ...]:
     measured = np.abs(output if slopes is None or not slopes[example].any() else slopes[example])
     place = int(np.argmax(np.nan_to_num(measured, nan=np.inf)))
     return tuple(int(each) for each in np.unravel_index(place, shape))
+
+
+def _backward(step: Any, chosen: Sequence[Any], units: dict[str, int], example: int, terms: int) -> list[str]:
+    """The gradients by the numbers that were told about, from the last layer to the first."""
+    lines: list[str] = []
+    for layer in reversed(chosen):
+        output = layer.output
+        if layer.name not in units or not isinstance(output, np.ndarray) or output.ndim != 2:
+            continue
+        for kind in ("output", "z"):
+            if kind == "z" and getattr(getattr(layer.layer, "activation", None), "__name__", "") == "linear":
+                continue  # a = z, and said already
+            if kind in layer.slopes:
+                reference = f"{layer.name}.d_{kind}[{units[layer.name]}]"
+                with contextlib.suppress(ArgumentError):
+                    lines += _indented(step.formula(reference, example=example).text(terms))
+    return lines
 
 
 def _cost(step: Any, example: int, terms: int) -> list[str]:
