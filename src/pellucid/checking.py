@@ -102,8 +102,8 @@ class Check:
 def check(step: Any, entries: int | None = None, seed: int = 0) -> Check:
     """Check the gradients of an opened step; arguments as for `Step.check`."""
     parts = step.parts
-    state, batch, drawn = step._state, step._place.batch, step._traced.drawn
-    given = {name: np.asarray(step._opened_after.handed[name]) for name in drawn}
+    state, batch, drawn = step.state, step.place.batch, step.traced.drawn
+    given = {name: np.asarray(step.opening.handed[name]) for name in drawn}
     random = np.random.default_rng(seed)
     sizes = [math.prod(variable.shape) for variable in parts.weights]
     if entries is None:

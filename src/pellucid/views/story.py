@@ -31,7 +31,7 @@ def tell(
     because = ""
     if example is None:
         example, because = _default_example(step)
-    step._require_example(example)
+    step.require_example(example)
     terms = 10**9 if detail == "full" else TERMS
     lines = [*_title(step), "", *_batch(step, example, because), ""]
     lines += ["FORWARD   what the network makes of this example"]
@@ -239,7 +239,7 @@ def explain(
 ) -> str:
     """The forward pass of a row, to the decision; arguments as for `Explanation.story`."""
     require_detail(detail)
-    passed._require_example(example)
+    passed.require_example(example)
     terms = 10**9 if detail == "full" else TERMS
     lines: list[str] = []
     if not isinstance(passed.x, dict | list | tuple):

@@ -1,0 +1,114 @@
+"""Whose gradient it is: gradients by example, and which rows pushed a weight."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pellucid.errors import ArgumentError, message
+from pellucid.opened import programs
+from pellucid.opened.seen import parsed, require_index
+from pellucid.views import story
+
+NumPy = np.ndarray[Any, Any]
+
+
+class Push(NamedTuple):
+    """What one row of the batch says about a weight.
+
+    Attributes:
+        row: the number of the row in the rows that were trained on.
+        example: its place in the batch.
+        gradient: the gradient of its own loss.
+        share: how much of its loss is in the cost (1/32 in a batch of 32).
+        push: share * gradient: its part of the gradient. The weight is moved the other way.
+    """
+
+    row: int
+    example: int
+    gradient: float
+    share: float
+    push: float
+
+
+class Pushes(list[Push]):
+    """Which rows pushed a weight, the strongest first; `penalty` is the part of regularizers."""
+
+    def __init__(self, pushes: Sequence[Push], name: str, gradient: float, penalty: float) -> None:
+        super().__init__(pushes)
+        self.name, self.gradient, self.penalty = name, gradient, penalty
+
+    def __str__(self) -> str:
+        return story.pushes(self)
+
+
+def gradients_by_example(step: Any, path: str) -> NumPy:
+    """The gradient of each example's own loss by a weight, shape (rows, *shape of the weight).
+
+    Their weighted mean, each times its share (`step.shares`), and the gradient of the penalties
+    together are `step.gradients[path]`.
+
+    Args:
+        path: "dense/kernel", or one weight of it: "dense/kernel[2,3]" gives shape (rows,).
+    """
+    name, index, _ = parsed(path)
+    place = step.weight_place(name, path)
+    if index is not None:
+        return _of_entry(step, place, require_index(path, index, step.weights[name].shape))
+    variable_size = int(np.prod(step.weights[name].shape))
+    function = functools.partial(programs.gradients_by_example, step.parts, place)
+    args = (*step.pass_state(), step.place.batch, factors(step))
+    rows = len(factors(step))
+    if rows * variable_size > 2**28:
+        raise ArgumentError(
+            message(
+                "the gradients of all examples do not fit into memory together.",
+                came=f"{rows} examples of {variable_size:,} weights",
+                mend=f'ask for one weight: step.gradients_by_example("{name}[0,0]").',
+            )
+        )
+    found = step.engine.program("by example", function, place, *args)(*args)
+    return np.asarray(found)[: step.rows_count]
+
+
+def _of_entry(step: Any, place: int, index: tuple[int, ...]) -> NumPy:
+    function = functools.partial(programs.gradient_of_entry, step.parts, place)
+    direction = np.zeros(step.parts.weights[place].shape, step.parts.weights[place].dtype)
+    direction[index] = 1
+    args = (*step.pass_state(), step.place.batch, factors(step), direction)
+    found = step.engine.program("entry by example", function, place, *args)(*args)
+    return np.asarray(found)[: step.rows_count]
+
+
+def factors(step: Any) -> NumPy:
+    """How the losses of one example make its own: 1, or the mean over what it has several of."""
+    losses, shares = np.asarray(step.opening.losses), np.asarray(step.opening.shares)
+    sums = shares.reshape(len(shares), -1).sum(axis=1).reshape(-1, *(1,) * (losses.ndim - 1))
+    plain = np.full_like(shares, 1.0 / max(math.prod(losses.shape[1:]), 1))
+    return np.where(sums != 0, shares / np.where(sums == 0, 1, sums), plain)
+
+
+def pushes_of(step: Any, path: str) -> Pushes:
+    """Which rows pushed a weight, the strongest first.
+
+    Args:
+        path: one weight, "dense/kernel[2,3]"; for "dense/kernel" the pushes are lengths of gradients.
+    """
+    name, index, _ = parsed(path)
+    by_example = gradients_by_example(step, path)
+    if by_example.ndim > 1:
+        by_example = np.sqrt(np.square(by_example).sum(axis=tuple(range(1, by_example.ndim))))
+    shares = step.shares_by_example()
+    pushes = [
+        Push(int(row), place, float(gradient), float(share), float(gradient * share))
+        for place, (row, gradient, share) in enumerate(zip(step.rows, by_example, shares, strict=True))
+    ]
+    pushes.sort(key=lambda each: -abs(each.push))
+    whole, penalty = step.gradients[name], step.penalty_gradient(name)
+    if index is not None:
+        return Pushes(pushes, path, float(whole[index]), float(penalty[index]))
+    return Pushes(pushes, path, float(np.linalg.norm(whole)), float(np.linalg.norm(penalty)))

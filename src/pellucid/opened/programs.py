@@ -1,0 +1,166 @@
+"""The programs of opened steps: the step once more, returning everything, and what is asked of it beside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pellucid.arrays import Arrays
+from pellucid.layers.layer import Layer
+from pellucid.opened.seen import LayerPass, Layers
+from pellucid.step import Batch, Parts, State, Values, step
+from pellucid.variables import Handed
+
+NumPy = np.ndarray[Any, Any]
+
+
+class Opening(NamedTuple):
+    """All that a step returns when it is opened."""
+
+    weights: Values
+    others: Values
+    optimizer: Values
+    cost: Any
+    losses: Any
+    shares: Any
+    outputs: Any
+    penalty: Any
+    gradients: Values
+    handed: dict[str, Any]
+    slopes: dict[str, Any]
+    update: dict[str, Any]
+
+
+@dataclass
+class Traced:
+    """What is known of an opened step before it runs: the layers' calls, and what they hand out."""
+
+    calls: list[tuple[str, Layer, int]]
+    shapes: dict[str, Any]
+    drawn: set[str]
+
+    @classmethod
+    def of(cls, parts: Parts, state: tuple[Values, Values], x: Arrays, training: bool) -> Traced:
+        """Trace the forward pass."""
+        handed = Handed()
+
+        def forward(weights: Values, others: Values, x: Arrays) -> Any:
+            return parts.forward(weights, others, x, training=training, handed=handed).handed
+
+        shapes = jax.eval_shape(forward, *state, x)
+        calls = [each for each in handed.calls if each[1].shown_when_opened]
+        return cls(calls, shapes, handed.drawn)
+
+    def nudges(self) -> dict[str, Any]:
+        """Zeros for all values whose gradients are wanted: z and outputs."""
+        return {
+            name: jnp.zeros(spec.shape, spec.dtype)
+            for name, spec in self.shapes.items()
+            if re.search(r"\.(z|output(_\d+)?)$", name) and jnp.issubdtype(spec.dtype, jnp.floating)
+        }
+
+    def layers(self, handed: Mapping[str, Any], slopes: Mapping[str, Any], count: int) -> Layers:
+        """What each layer did, cut to the rows that count."""
+        found = Layers()
+        for name, layer, _ in self.calls:
+            own = rf"{re.escape(name)}\.(\w+)"
+
+            def those(values: Mapping[str, Any], own: str = own) -> dict[str, NumPy]:
+                matched = ((re.fullmatch(own, key), value) for key, value in values.items())
+                return {m[1]: _cut(np.asarray(v), count) for m, v in matched if m is not None}
+
+            found.append(LayerPass(name, layer, those(handed), those(slopes)))
+        return found
+
+
+def _cut(array: NumPy, count: int) -> NumPy:
+    return array[:count] if array.ndim and len(array) > count and count else array
+
+
+def opening(parts: Parts, nudges: Any, state: State, batch: Batch) -> Opening:
+    """THE step once more, with everything it computes returned."""
+    after, seen = step(parts, state, batch, nudges)
+    losses, shares = losses_and_shares(parts, seen.forward.outputs, batch)
+    return Opening(
+        after.weights,
+        after.others,
+        after.optimizer,
+        seen.cost,
+        losses,
+        shares,
+        seen.forward.outputs,
+        jnp.asarray(seen.forward.penalty, jnp.float32),
+        seen.gradients,
+        seen.forward.handed,
+        seen.slopes,
+        seen.update,
+    )
+
+
+def losses_and_shares(parts: Parts, outputs: Any, batch: Batch) -> tuple[Any, Any]:
+    """The loss of each example, and how much of it is in the cost."""
+    objective = parts.objective
+    losses = objective.losses(batch.y, outputs)
+    if losses is None:
+        return None, None
+    shares = jax.grad(lambda values: objective.reduced(values, batch.weight, batch.valid, batch.rows))(losses)
+    return losses, shares
+
+
+def _example_losses(parts: Parts, weights: Values, others: Values, batch: Batch, factors: Any) -> Any:
+    forward = parts.forward(weights, others, batch.x, training=True)
+    losses = parts.objective.losses(batch.y, forward.outputs)
+    assert losses is not None
+    return jnp.sum((losses * factors).reshape(losses.shape[0], -1), axis=1)
+
+
+def _with(weights: Values, place: int, value: Any) -> Values:
+    return (*weights[:place], value, *weights[place + 1 :])
+
+
+def gradients_by_example(
+    parts: Parts, place: int, weights: Values, others: Values, batch: Batch, factors: Any
+) -> Any:
+    """The gradient of each example's own loss by a whole array of weights."""
+
+    def losses(value: Any) -> Any:
+        return _example_losses(parts, _with(weights, place, value), others, batch, factors)
+
+    found, back = jax.vjp(losses, weights[place])
+    return jax.lax.map(lambda direction: back(direction)[0], jnp.eye(found.size, dtype=found.dtype))
+
+
+def gradient_of_entry(
+    parts: Parts, place: int, weights: Values, others: Values, batch: Batch, factors: Any, direction: Any
+) -> Any:
+    """The same along one direction in it: by one weight."""
+
+    def losses(value: Any) -> Any:
+        return _example_losses(parts, _with(weights, place, value), others, batch, factors)
+
+    return jax.jvp(losses, (jnp.asarray(weights[place]),), (direction,))[1]
+
+
+def penalty_gradients(parts: Parts, weights: Values, others: Values, x: Arrays) -> Any:
+    """The gradients of the penalties alone."""
+
+    def penalty(weights: Values) -> Any:
+        return jnp.asarray(parts.forward(weights, others, x, training=True).penalty, jnp.float32)
+
+    return jax.grad(penalty)(weights)
+
+
+def outputs_of(parts: Parts, weights: Values, others: Values, x: Arrays) -> Any:
+    """What the model answers for rows."""
+    return parts.forward(weights, others, x, training=False).outputs
+
+
+def cost_of(parts: Parts, weights: Values, others: Values, batch: Batch) -> Any:
+    """The cost of a batch."""
+    return parts.cost(parts.forward(weights, others, batch.x, training=True), batch)

@@ -1,0 +1,153 @@
+"""A step as it would have been: with another learning rate, another weight, another input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pellucid import optimizers
+from pellucid.data import Rows
+from pellucid.engine import Engine
+from pellucid.errors import ArgumentError, did_you_mean, message
+from pellucid.opened.seen import parsed, require_index
+from pellucid.replay import Place
+from pellucid.step import Parts, State
+from pellucid.views import html, story
+
+
+class WhatIf:
+    """A step as it would have been, beside the step as it was.
+
+    Attributes:
+        before: the step as it was.
+        after: the step as it would have been: a `Step` with all its numbers.
+        changes: what was changed, in words.
+    """
+
+    def __init__(self, before: Any, after: Any, changes: Sequence[str]) -> None:
+        self.before, self.after, self.changes = before, after, list(changes)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.after, name)
+
+    def __str__(self) -> str:
+        return story.what_if(self)
+
+    def __repr__(self) -> str:
+        return f"<WhatIf {', '.join(self.changes)}: cost {self.after.cost:.6g}, was {self.before.cost:.6g}>"
+
+    def _repr_html_(self) -> str:
+        return html.plain(str(self))
+
+
+def what_if(
+    step: Any,
+    learning_rate: float | None,
+    optimizer: Any,
+    weights: Mapping[str, float] | None,
+    x: Mapping[Any, float] | None,
+    y: Mapping[Any, float] | None,
+    settings: Mapping[str, Any],
+) -> WhatIf:
+    """The same step with something changed; arguments as for `Step.what_if`."""
+    changes: list[str] = []
+    engine, state, place = step.engine, step.state, step.place
+    if optimizer is not None or settings or learning_rate is not None:
+        engine, state, said = _other_optimizer(step, learning_rate, optimizer, settings)
+        changes += said
+    if weights:
+        values = dict(zip(step.weights, state.weights, strict=True))
+        for reference, value in weights.items():
+            name, index, _ = parsed(reference)
+            step.weight_place(name, reference)
+            array = np.array(values[name])
+            array[index if index is None else require_index(reference, index, array.shape)] = value
+            if index is None:
+                array = np.array(np.broadcast_to(value, array.shape), array.dtype)
+            values[name] = array
+            changes.append(f"{reference} = {value}" if index is not None else f"other {reference}")
+        state = state._replace(weights=tuple(values.values()))
+    for what, given in (("x", x), ("y", y)):
+        if given:
+            place, said = _other_rows(step, place, what, given)
+            changes += said
+    if not changes:
+        raise ArgumentError(message("nothing is changed.", mend="say what: step.what_if(learning_rate=0.1)."))
+    after = type(step).of(engine, state, place, step.columns)
+    after.number, after.epoch, after.batch = step.number, step.epoch, step.batch
+    after.batches_in_epoch, after.rows_in_all = step.batches_in_epoch, step.rows_in_all
+    return WhatIf(step, after, changes)
+
+
+def _other_rows(step: Any, place: Place, what: str, given: Mapping[Any, float]) -> tuple[Place, list[str]]:
+    array = getattr(place.batch, what)
+    if not isinstance(array, np.ndarray):
+        raise ArgumentError(message(f"{what} is not one array.", came=str(type(array).__name__)))
+    array = np.array(array)
+    for key, value in given.items():
+        index = tuple(key) if isinstance(key, tuple | list) else (key,)
+        index = tuple(_column(step, each) if isinstance(each, str) else int(each) for each in index)
+        if not index or not 0 <= index[0] < step.rows_count:
+            raise ArgumentError(
+                message(
+                    "there is no such example in the batch.",
+                    came=f"{what}={{{key!r}: ...}}",
+                    expected=f"0 to {step.rows_count - 1}",
+                )
+            )
+        try:
+            array[index] = value
+        except (IndexError, ValueError):
+            raise ArgumentError(
+                message(f"there is no such number in {what}.", came=repr(key), expected=str(array.shape))
+            ) from None
+    cut = array[: step.rows_count]
+    batch = place.batch._replace(**{what: array})
+    whole = Rows(
+        cut if what == "x" else place.whole.x, cut if what == "y" else place.whole.y, place.whole.weight
+    )
+    said = [f"{what}[{key}] = {value}" for key, value in given.items()]
+    return Place(batch, place.rows, place.size, whole), said
+
+
+def _column(step: Any, name: str) -> int:
+    if name not in step.columns:
+        raise ArgumentError(
+            message("there is no such column.", came=repr(name), expected=did_you_mean(name, step.columns))
+        )
+    return list(step.columns).index(name)
+
+
+def _other_optimizer(
+    step: Any, learning_rate: float | None, optimizer: Any, settings: Mapping[str, Any]
+) -> tuple[Engine, State, list[str]]:
+    current = step.parts.optimizer
+    said = [f"{name} = {value}" for name, value in settings.items()]
+    if optimizer is not None:
+        made = optimizers.get(optimizer)
+        config = {**made.get_config(), **settings}
+        made, said = type(made), [f"optimizer {made.name}", *said]
+    else:
+        assert current is not None
+        config, made = {**current.get_config(), **settings}, type(current)
+        if "learning_rate" not in config or current.rate_is_state:
+            config["learning_rate"] = step.optimizer.learning_rate
+    if learning_rate is not None:
+        config["learning_rate"] = learning_rate
+        said.append(f"learning_rate = {learning_rate}")
+    known = made.from_config(config)
+    known.name = current.name if current is not None else known.name
+    known.build(step.parts.weights)
+    before = step.optimizer.before
+    values: list[Any] = []
+    for variable in known.variables:
+        key = variable.path.partition("/")[2]
+        keep = optimizer is None and key in before and key != "learning_rate"
+        keep = keep or key == "iteration"
+        values.append(before[key] if keep and key in before else variable.value)
+    parts = Parts(step.parts.model, step.parts.objective, known)
+    return Engine(parts), step.state._replace(optimizer=tuple(values)), said
