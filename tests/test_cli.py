@@ -239,6 +239,71 @@ def test_the_same_seed_gives_the_same_network_however_much_is_printed(tmp_path):
     assert quiet.history == loud.history
 
 
+# Opened: show and explain.
+
+
+def test_show_tells_a_step_of_the_training_in_another_process(file):
+    run = process("show", file, "--step", 712)
+    out, errors = run.communicate(timeout=60)
+    assert (run.returncode, errors) == (0, "")
+    order = [
+        out.index(word) for word in ("Step 712", "BATCH", "FORWARD", "COST", "GRADIENT", "UPDATE", "Exact:")
+    ]
+    assert order == sorted(order)
+    step = tables.load(file).recorded.open(712)
+    assert out == f"{step}\n"
+    assert "mean_radius = " in out
+    assert f"= {step.cost:.4g}" in out.replace("\n", " ").replace("      ", "")
+
+
+def test_show_without_a_step_says_what_there_is(file):
+    told = call("show", file).output
+    history = tables.load(file).recorded
+    assert f"{history.steps:,} steps in {len(history.epoch)} epochs" in told
+    assert "pellucid show" in told
+
+
+def test_show_gives_formulas_checks_and_parts(file):
+    formula = call(
+        "show", file, "--epoch", 3, "--batch", 1, "--formula", "answer/kernel[2,0].gradient"
+    ).output
+    step = tables.load(file).recorded.open(epoch=3, batch=1)
+    assert formula == f"{step.formula('answer/kernel[2,0].gradient')}\n"
+    assert "All agree." in call("show", file, "--step", -1, "--check").output
+    part = call(
+        "show", file, "--step", 5, "--layer", "hidden_2", "--unit", 3, "--example", 2, "--full"
+    ).output
+    assert "hidden_2.z[3] = " in part
+    assert "hidden_1: " not in part
+    assert "more)" not in part.split("COST")[0]
+
+
+def test_explain_comes_to_what_predict_says(file):
+    answers = tables.load(file).predict(TUMOURS)
+    told = call("explain", file, TUMOURS, "--row", 17).output
+    assert f"diagnosis is {answers.probability[16]:.4g}" in told
+    assert told.rstrip().endswith(f": {answers.answer[16]}")
+    with open(TUMOURS, newline="") as lines:
+        row = list(csv.DictReader(lines))[16]
+    values = ",".join(f"{name}={value}" for name, value in row.items() if name != "diagnosis")
+    assert call("explain", file, "--values", values).output == told
+
+
+def test_show_and_explain_refuse_what_is_not_there(file, tmp_path):
+    refused(call("show", file, "--step", 10**6), "there is no such step", "steps 0 to")
+    refused(call("show", file, "--epoch", 9999), "there is no such epoch")
+    refused(call("show", file, "--step", 3, "--layer", "hiden_1"), 'did you mean "hidden_1"')
+    refused(call("show", file, "--step", 3, "--formula", "answer/kernel[99,0]"), "[0,0] to [15,0]")
+    refused(call("show", file, "--layer", "answer"), "say which step")
+    refused(call("show", TUMOURS, "--step", 3), "not a run file")
+    refused(call("show", tmp_path, "--step", 3), "no recorded training")
+    refused(call("explain", file), "say which row")
+    refused(call("explain", file, TUMOURS), "say which row of the table")
+    refused(call("explain", file, TUMOURS, "--row", 0), "there is no such row", "1 to 569")
+    refused(call("explain", file, "--values", "age=3"), "does not take these values")
+    refused(call("explain", file, "--values", "mean_radius=3"), "mean_texture")
+
+
 # What cannot be done.
 
 

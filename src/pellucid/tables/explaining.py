@@ -51,7 +51,7 @@ def explain(
     if run.kind == "table":
         network = load(file)
         names = [feature.name for feature in network.schema.features]
-        return network.explain(table if values is None else parsed(values, names), row or 1, threshold)
+        return network.explain(table if values is None else parsed(values, names), 1 if row is None else row, threshold)
     return _explain_any(run, file, table if values is None else values, row, threshold)
 
 
@@ -110,7 +110,7 @@ def _explain_any(run: saving.Run, file: str, given: str | None, row: int | None,
     else:
         table = given
     with open_table(table) as opened:
-        number = row or 1
+        number = 1 if row is None else row
         if not 1 <= number <= opened.rows:
             raise ArgumentError(
                 message("there is no such row.", came=f"row {number}", expected=f"1 to {opened.rows}")
