@@ -16,6 +16,7 @@ import numpy as np
 
 from pellucid.formula import indexed
 from pellucid.variables import Handed
+from pellucid.views import html
 
 H = 1e-5
 #: How many changed copies of the weights are held at once, in numbers.
@@ -94,6 +95,9 @@ class Check:
                 f"by differences {largest.by_differences:.6g}. {verdict}"
             )
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return html.plain(str(self))
 
     def __repr__(self) -> str:
         return f"<Check: {'all agree' if self.ok else 'differences'}, {len(self.arrays)} arrays>"

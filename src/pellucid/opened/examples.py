@@ -12,7 +12,7 @@ import numpy as np
 from pellucid.errors import ArgumentError, message
 from pellucid.opened import programs
 from pellucid.opened.seen import parsed, require_index
-from pellucid.views import story
+from pellucid.views import html, story
 
 NumPy = np.ndarray[Any, Any]
 
@@ -44,6 +44,9 @@ class Pushes(list[Push]):
 
     def __str__(self) -> str:
         return story.pushes(self)
+
+    def _repr_html_(self) -> str:
+        return html.plain(str(self))
 
 
 def gradients_by_example(step: Any, path: str) -> NumPy:
