@@ -33,6 +33,7 @@ NAMES = {
     "optimizers": "Adagrad Adam AdamW Nadam Optimizer RMSprop SGD get schedules",
     "optimizers.schedules": "CosineDecay CosineDecayRestarts ExponentialDecay InverseTimeDecay "
     "LearningRateSchedule PiecewiseConstantDecay PolynomialDecay",
+    "plots": "CostSurfaceDisplay DecisionBoundaryDisplay GradientDisplay HistoryDisplay NetworkDisplay",
     "regularizers": "L1 L1L2 L2 OrthogonalRegularizer Regularizer get l1 l1_l2 l2",
     "utils": "custom_object_scope normalize set_random_seed to_categorical",
 }

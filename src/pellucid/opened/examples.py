@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pellucid.errors import ArgumentError, message
+from pellucid.formula import indexed
 from pellucid.opened import programs
 from pellucid.opened.seen import parsed, require_index
 from pellucid.views import html, story
@@ -102,6 +103,10 @@ def pushes_of(step: Any, path: str) -> Pushes:
         path: one weight, "dense/kernel[2,3]"; for "dense/kernel" the pushes are lengths of gradients.
     """
     name, index, _ = parsed(path)
+    step.weight_place(name, path)
+    if index is None and step.weights[name].size == 1:
+        index = (0,) * step.weights[name].ndim
+        path = indexed(name, index)
     by_example = gradients_by_example(step, path)
     if by_example.ndim > 1:
         by_example = np.sqrt(np.square(by_example).sum(axis=tuple(range(1, by_example.ndim))))

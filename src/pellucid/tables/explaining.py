@@ -51,7 +51,8 @@ def explain(
     if run.kind == "table":
         network = load(file)
         names = [feature.name for feature in network.schema.features]
-        return network.explain(table if values is None else parsed(values, names), 1 if row is None else row, threshold)
+        given: Any = table if values is None else parsed(values, names)
+        return network.explain(given, 1 if row is None else row, threshold)
     return _explain_any(run, file, table if values is None else values, row, threshold)
 
 
