@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import warnings
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,7 @@ def require_usable(folder: Path) -> Path:
                 expected="a directory that exists or can be made",
             )
         ) from None
-    taken = [name for name in (RUN, LOG, *PARTS) if (folder / name).exists()]
+    taken = [name for name in (RUN, LOG, EPOCHS, END, *PARTS) if (folder / name).exists()]
     if taken:
         raise FileError(
             message(
@@ -85,6 +86,7 @@ class Folder:
         self.begun = self.broken = False
         self.noted = 0
         self._structure: Any = None
+        self._first: Snapshot | None = None
         record = replay.record
         free = shutil.disk_usage(folder).free // 2
         record.snapshots.budget = min(BUDGET, free)
@@ -93,19 +95,25 @@ class Folder:
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Write a snapshot; the first one with all that is known at the beginning."""
-        if not self.begun:
-            self._begin(snapshot)
+        if self._first is None:
+            self._first = snapshot
+            if self.replay.record.facts.rows:
+                self._begin([])
         leaves, self._structure = jax.tree.flatten(snapshot.state)
         self._save("snapshots", snapshot.step, {str(n): np.asarray(leaf) for n, leaf in enumerate(leaves)})
         self._notes()
 
-    def _begin(self, first: Snapshot) -> None:
-        self.begun = True
+    def _begin(self, batches: list[StreamBatch]) -> None:
+        """Write the beginning; that of a stream when its first batch shows what rows are like."""
+        assert self._first is not None
         final = {each.path: each.value for each in self.replay.engine.parts.model.weights}
-        record = replace(self.replay.record, snapshots=Snapshots(), keeper=None)
-        record.snapshots.add(first)
+        record = replace(self.replay.record, snapshots=Snapshots(), batches=deque(batches), keeper=None)
+        record.snapshots.add(self._first)
         beginning = Replay(self.replay.engine, record, self.replay.trained, self.replay.described)
-        self._guarded(lambda: keeping.save(self.folder / RUN, beginning, [], {}, final))
+        # Batches are files of their own.
+        data = "none" if batches else "auto"
+        self._guarded(lambda: keeping.save(self.folder / RUN, beginning, [], {}, final, data=data))
+        self.begun = True
 
     def read(self, step: int) -> State:
         """A snapshot from the directory."""
@@ -132,24 +140,27 @@ class Folder:
         self._guarded(add)
 
     def batch(self, batch: StreamBatch) -> None:
-        """Write a batch of a stream."""
+        """Write a batch of a stream, with the step at which its epoch began."""
+        if not self.begun:
+            self._begin([batch])
         named = keeping.named_rows(batch.rows, weight=True)
-        self._save("batches", batch.step, {**named, "size": np.array(batch.size)})
+        start = self.replay.record.epoch_starts[-1]
+        self._save("batches", batch.step, {**named, "size": np.array(batch.size), "start": np.array(start)})
 
     def epoch(self, number: int, logs: Mapping[str, Any]) -> None:
         """Add what an epoch gave."""
 
         def add() -> None:
             with open(self.folder / EPOCHS, "a", encoding="utf-8") as file:
-                starts = self.replay.record.epoch_starts
-                told = [number, saving.plain(logs), starts[-1] if starts else None]
+                told = [number, keeping.written_logs(logs)]
                 file.write(json.dumps(told, allow_nan=False) + "\n")
 
         self._guarded(add)
 
     def end(self, final: Mapping[str, Any]) -> None:
         """Write the weights that the training left."""
-        self._save("", None, {name: np.asarray(value) for name, value in final.items()})
+        if self.begun:
+            self._save("", None, {name: np.asarray(value) for name, value in final.items()})
 
     def _notes(self) -> None:
         orders = self.replay.record.orders
@@ -221,6 +232,16 @@ def load(folder: Path, custom_objects: Mapping[str, Any] | None = None) -> keepi
             )
         )
     kept = keeping.unpack(saving.read(folder / RUN), folder / RUN, custom_objects)
+    try:
+        return _continued(folder, kept)
+    except FileError:
+        raise
+    except Exception as problem:  # whatever files that do not fit together lead to
+        raise saving.damaged(folder, keeping.first_line(problem)) from None
+
+
+def _continued(folder: Path, kept: keeping.Kept) -> keeping.Kept:
+    """What a training has written into a directory since its beginning."""
     record = kept.replay.record
     rows = np.zeros((0, 2), np.float32)
     if (folder / LOG).is_file():
@@ -230,22 +251,35 @@ def load(folder: Path, custom_objects: Mapping[str, Any] | None = None) -> keepi
     record.log = type(record.log)()
     record.log.add(rows)
     record.steps = len(rows)
-    structure = jax.tree.structure(record.snapshots.kept[0].state)
-    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(record.snapshots.kept[0].state)]
+    begun = record.snapshots.kept[0]
+    leaves, structure = jax.tree.flatten(begun.state)
+    like = [(np.shape(leaf), leaf.dtype) for leaf in leaves]
 
     def read(step: int) -> State:
         path = folder / "snapshots" / _name(step)
         arrays = _load(path)
-        leaves = [arrays.get(str(number)) for number in range(len(shapes))]
-        if any(leaf is None or leaf.shape != shape for leaf, shape in zip(leaves, shapes, strict=True)):
+        leaves = [arrays.get(str(number)) for number in range(len(like))]
+        if any(
+            leaf is None or (leaf.shape, leaf.dtype) != each for leaf, each in zip(leaves, like, strict=True)
+        ):
             raise saving.damaged(path, "a snapshot of another model")
         return cast(State, jax.tree.unflatten(structure, leaves))
 
-    steps = [step for step in _numbered(folder / "snapshots") if step <= record.steps]
-    if steps:
-        record.snapshots.kept = [Snapshot(step, None) for step in steps]
-        record.snapshots.read = read
-    record.edits = []
+    for step in _numbered(folder / "batches"):
+        arrays = _load(folder / "batches" / _name(step))
+        size, start = int(arrays.pop("size")), int(arrays.pop("start"))
+        record.batches.append(StreamBatch(step, keeping.rows_of(arrays), size))
+        if start not in record.epoch_starts[-1:]:
+            record.epoch_starts.append(start)
+    if not record.facts.rows:
+        # A batch is written before its step runs: the last ones may not have been trained on.
+        record.steps = min(record.steps, len(record.batches))
+        while len(record.batches) > record.steps:
+            record.batches.pop()
+        record.epoch_starts = [start for start in record.epoch_starts if start < max(record.steps, 1)]
+    later = [step for step in _numbered(folder / "snapshots") if begun.step < step <= record.steps]
+    record.snapshots.kept = [begun, *(Snapshot(step, None) for step in later)]
+    record.snapshots.read = read
     for step in _numbered(folder / "edits"):
         arrays = _load(folder / "edits" / _name(step))
         record.edits.append(Edit(step, {int(place): value for place, value in arrays.items()}))
@@ -254,28 +288,20 @@ def load(folder: Path, custom_objects: Mapping[str, Any] | None = None) -> keepi
         for epoch in _numbered(folder / "orders"):
             own = _load(folder / "orders" / _name(epoch))
             record.orders.notes.append((epoch, keeping.generator(own["key"], int(own["pos"]))))
-    for step in _numbered(folder / "batches"):
-        arrays = _load(folder / "batches" / _name(step))
-        size = int(arrays.pop("size"))
-        record.batches.append(StreamBatch(step, keeping.rows_of(arrays), size))
-    if record.batches:
-        # A batch is written before its step runs: the last ones may not have been trained on.
-        record.steps = min(record.steps, record.batches[-1].step + 1)
-    epochs, starts = _epochs(folder / EPOCHS)
-    if not record.facts.rows:
-        record.epoch_starts = starts or [0]
+    keeping.require_possible(folder, kept.replay)
     _final(folder, kept, record)
-    return replace(kept, epochs=epochs)
+    return replace(kept, epochs=_epochs(folder / EPOCHS))
 
 
 def _final(folder: Path, kept: keeping.Kept, record: Record) -> None:
     """Give the model the weights that the training left; those of the last snapshot if it was cut off."""
     parts = kept.replay.engine.parts
     if (folder / END).is_file():
-        for path, value in _load(folder / END).items():
-            for variable in parts.model.weights:
-                if variable.path == path and variable.shape == value.shape:
-                    variable.assign(value)
+        found = _load(folder / END)
+        if set(found) != {each.path for each in parts.model.weights}:
+            raise saving.damaged(folder / END, "weights of another model")
+        for variable in parts.model.weights:
+            variable.assign(found[variable.path])
         return
     state = record.snapshots.before(record.steps).state
     for variables, values in ((parts.weights, state.weights), (parts.others, state.others)):
@@ -283,17 +309,13 @@ def _final(folder: Path, kept: keeping.Kept, record: Record) -> None:
             variable.assign(np.asarray(value))
 
 
-def _epochs(path: Path) -> tuple[list[tuple[int, dict[str, Any]]], list[int]]:
+def _epochs(path: Path) -> list[tuple[int, dict[str, Any]]]:
     epochs: list[tuple[int, dict[str, Any]]] = []
-    starts: list[int] = []
     if not path.is_file():
-        return epochs, starts
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            number, logs, start = json.loads(line)
-        except ValueError:
+        return epochs
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not line.endswith("\n"):
             break  # the line that was being written when the process ended
-        epochs.append((int(number), dict(logs)))
-        if start is not None:
-            starts.append(int(start))
-    return epochs, starts
+        number, logs = json.loads(line)
+        epochs.append((int(number), keeping.read_logs(logs)))
+    return epochs

@@ -7,8 +7,9 @@ Loading makes the model from its configuration, compiles it as it was compiled, 
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,8 @@ import numpy as np
 
 from pellucid import saving
 from pellucid.data import Rows
-from pellucid.errors import ArgumentError, FileError, StateError, message
+from pellucid.engine import Batches
+from pellucid.errors import ArgumentError, FileError, StateError, UnknownNameError, message
 from pellucid.naming import custom_objects as custom_object_scope
 from pellucid.naming import serialize
 from pellucid.record import (
@@ -31,10 +33,11 @@ from pellucid.record import (
     Snapshots,
     StreamBatch,
     Trained,
+    fingerprint,
     size_of,
 )
 from pellucid.replay import Replay, description
-from pellucid.step import State
+from pellucid.step import Parts, State
 
 NumPy = np.ndarray[Any, Any]
 #: Rows that take less than this many bytes go into the file, if nothing else was said.
@@ -44,6 +47,10 @@ SNAPSHOT_LIMIT = 64 * 2**20
 KIND = "training"
 #: The most rows that an order can have: they are counted in 32 bits.
 LARGEST_ORDER = 2**31 - 1
+#: How many numbers a file may ask room for that are not in it: a row, or the rows of a validation.
+LARGEST_ROOM = 2**28
+#: Numbers that JSON does not have, as logs are written down.
+NOT_FINITE = ("nan", "inf", "-inf")
 #: How a leaf's shape and type is written down.
 Spec = list[Any]
 
@@ -95,7 +102,7 @@ def epochs_and_labels(
 ) -> dict[str, Any]:
     """What a history holds besides the record, as plain data."""
     return {
-        "epochs": [[number, saving.plain(logs)] for number, logs in epochs],
+        "epochs": [[number, written_logs(logs)] for number, logs in epochs],
         "params": saving.plain({name: value for name, value in params.items() if _is_plain(value)}),
         "labels": list(labels),
     }
@@ -103,6 +110,45 @@ def epochs_and_labels(
 
 def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
+
+
+def written_logs(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """What an epoch gave, in JSON's types; what callbacks put there and JSON cannot hold is left out.
+
+    >>> written_logs({"loss": np.float32(0.5), "val_loss": math.nan, "by_class": np.ones(2), "by": print})
+    {'loss': 0.5, 'val_loss': 'nan', 'by_class': [1.0, 1.0]}
+    """
+
+    def written(value: Any) -> Any:
+        value = value.tolist() if hasattr(value, "tolist") else value
+        if isinstance(value, float) and not math.isfinite(value):
+            return str(value)
+        if isinstance(value, list | tuple):
+            return [written(each) for each in cast(Sequence[Any], value)]
+        return saving.plain(value)
+
+    found: dict[str, Any] = {}
+    for name, value in logs.items():
+        try:
+            found[str(name)] = written(value)
+        except ArgumentError:
+            continue
+    return found
+
+
+def read_logs(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """What `written_logs` wrote, as it was.
+
+    >>> read_logs({"loss": 0.5, "val_loss": "nan"})
+    {'loss': 0.5, 'val_loss': nan}
+    """
+
+    def read(value: Any) -> Any:
+        if isinstance(value, list):
+            return [read(each) for each in cast(list[Any], value)]
+        return float(value) if value in NOT_FINITE else math.nan if value is None else value
+
+    return {name: read(value) for name, value in logs.items()}
 
 
 @dataclass
@@ -114,11 +160,11 @@ class Packed:
     data: dict[str, NumPy]
 
 
-def _thinned(snapshots: Sequence[Snapshot], limit: int) -> Sequence[Snapshot]:
+def _thinned(snapshots: Snapshots, limit: int) -> Sequence[Snapshot]:
     """Snapshots, evenly apart, that take no more than so many bytes together."""
-    each = size_of(snapshots[0].state) if snapshots and snapshots[0].state is not None else 0
-    apart = max(1, -(-each * len(snapshots) // limit))
-    return snapshots[::apart]
+    each = size_of(snapshots.before(0).state)
+    apart = max(1, -(-each * len(snapshots.kept) // limit))
+    return snapshots.kept[::apart]
 
 
 def pack(replay: Replay, data: str = "auto", limit: int = SNAPSHOT_LIMIT) -> Packed:
@@ -128,21 +174,29 @@ def pack(replay: Replay, data: str = "auto", limit: int = SNAPSHOT_LIMIT) -> Pac
         replay: the training.
         data: as for `History.save`.
         limit: how many bytes the snapshots may take.
+
+    Raises:
+        StateError: if the model was changed since, or no step was trained.
+        ArgumentError: if what it was compiled with cannot be written down.
     """
     record = replay.record.settled()
+    replay.require_same_model()
+    if not record.snapshots.kept:
+        raise StateError(message("no step of this run was trained, so there is nothing to keep."))
     facts, parts = record.facts, replay.engine.parts
-    model = cast(Any, parts.model)
     arrays: dict[str, NumPy] = {"log": record.log.table}
-    kept = _thinned(record.snapshots.kept, limit)
+    kept = _thinned(record.snapshots, limit)
     leaves = [jax.tree.leaves(record.snapshots.before(each.step).state) for each in kept]
-    for place in range(len(leaves[0]) if leaves else 0):
+    for place in range(len(leaves[0])):
         arrays[f"snapshots/{place}"] = np.stack([np.asarray(each[place]) for each in leaves])
     for number, edit in enumerate(record.edits):
         for place, value in edit.leaves.items():
             arrays[f"edits/{number}/{place}"] = np.asarray(value)
     described: dict[str, Any] = {
-        "compile": _compiled(model),
+        "compile": _compiled(parts),
+        "not_decayed": _not_decayed(parts),
         "steps": record.steps,
+        "oldest": record.oldest,
         "batch_size": facts.batch_size,
         "steps_per_epoch": facts.steps_per_epoch,
         "first_epoch": facts.first_epoch,
@@ -186,23 +240,42 @@ def pack(replay: Replay, data: str = "auto", limit: int = SNAPSHOT_LIMIT) -> Pac
         }
         if trained.weight is not None:
             arrays["weight"] = trained.weight
-        example = held
+        # Arrays that were changed since have still the shapes that they had.
+        example = held if held is not None else trained.rows
         if held is not None and data != "none":
             rows = named_rows(held)
             if data == "auto" and sum(array.nbytes for array in rows.values()) > DATA_LIMIT:
                 rows = {}
-    for number, batch in enumerate(record.batches):
-        example = batch.rows
+    # A step that failed has left a batch, and was not trained.
+    batches = [batch for batch in record.batches if batch.step < record.steps]
+    example = record.batches[0].rows if record.batches else example
+    for number, batch in enumerate(batches):
         if data != "none":
             rows |= {f"{number}/{name}": array for name, array in named_rows(batch.rows, True).items()}
-    described["batches"] = [[batch.step, batch.size] for batch in record.batches] if rows else []
+    described["batches"] = [[batch.step, batch.size] for batch in batches] if rows else []
     described["like"] = _specs(Rows(example.x, example.y)) if example is not None else replay.like
     return Packed(described, arrays, rows)
 
 
-def _compiled(model: Any) -> dict[str, Any]:
-    config = dict(model._compile_config)
+def _compiled(parts: Parts) -> dict[str, Any]:
+    """The arguments of `compile` that made these parts; the model may have been compiled anew since."""
+    objective = parts.objective
+    config: dict[str, Any] = {
+        "optimizer": parts.optimizer,
+        "loss": objective.given_loss,
+        "loss_weights": objective.loss_weight,
+        "metrics": objective.given_metrics,
+        "weighted_metrics": objective.given_weighted,
+    }
     return {name: serialize(value) for name, value in config.items() if value is not None}
+
+
+def _not_decayed(parts: Parts) -> list[int]:
+    """The weights that the optimizer leaves out of its weight decay, by their places."""
+    optimizer = parts.optimizer
+    if optimizer is None or not optimizer.weight_decay:
+        return []
+    return [place for place, variable in enumerate(parts.weights) if not optimizer.decays(variable)]
 
 
 def named_rows(rows: Rows, weight: bool = False) -> dict[str, NumPy]:
@@ -249,8 +322,10 @@ def _like(specs: Any, rows: int | None = None) -> Rows:
     """Zeros (or their specifications) of the shapes that were written down."""
 
     def one(spec: Spec) -> Any:
-        shape = tuple(int(size) for size in spec[0])
+        shape = tuple(_whole(size) for size in spec[0])
         if rows is not None:
+            if math.prod(shape[1:]) > LARGEST_ROOM:
+                raise ValueError(f"rows of shape {shape[1:]}")
             return np.zeros((rows, *shape[1:]), spec[1])
         return jax.ShapeDtypeStruct(shape, np.dtype(spec[1]))
 
@@ -280,16 +355,28 @@ def unpack(run: saving.Run, path: Path, custom_objects: Mapping[str, Any] | None
         model = saving.build(run, path)
         try:
             model.compile_from_config(said["compile"])
+        except UnknownNameError as problem:
+            raise FileError(
+                message(
+                    "this run was compiled with something that is not known here.",
+                    came=f"{path}: {str(problem).splitlines()[0]}",
+                    mend="pass it by its name: History.load(path, custom_objects={...}).",
+                )
+            ) from None
         except Exception as problem:
-            raise saving.damaged(path, f"compile: {str(problem).splitlines()[0]}") from None
+            raise saving.damaged(path, f"compile: {first_line(problem)}") from None
         try:
             return _unpacked(run, path, model)
         except FileError:
             raise
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
-            raise saving.damaged(
-                path, f"the record: {type(problem).__name__} {str(problem).splitlines()[0][:200]}"
-            ) from None
+        except Exception as problem:  # whatever sizes and types that do not fit lead to
+            raise saving.damaged(path, f"the record: {first_line(problem)}") from None
+
+
+def first_line(problem: Exception) -> str:
+    """What went wrong, in one line."""
+    lines = str(problem).splitlines() or [""]
+    return f"{type(problem).__name__} {lines[0][:200]}"
 
 
 def _unpacked(run: saving.Run, path: Path, model: Any) -> Kept:
@@ -327,43 +414,131 @@ def _unpacked(run: saving.Run, path: Path, model: Any) -> Kept:
         held_out=None if held_out is None else (_whole(held_out[0]), _whole(held_out[1]), bool(held_out[2])),
         held_out_like=None if said["held_out_like"] is None else _like(said["held_out_like"]),
     )
-    largest = (facts.rows, facts.batch_size, facts.epochs_in_order * facts.steps_per_epoch * facts.batch_size)
-    if max(largest) > LARGEST_ORDER:
-        raise saving.damaged(path, f"a record of impossible sizes: {largest}")
-    record = Record(facts, steps=_whole(said["steps"]))
+    record = Record(facts, steps=_whole(said["steps"]), oldest=_whole(said["oldest"]))
     record.snapshots = Snapshots()
     record.snapshots.kept = [Snapshot(step, state(number)) for number, step in enumerate(steps)]
     log = Log()
-    log.stride = max(_whole(said["log_stride"]), 1)
+    log.stride = _whole(said["log_stride"])
     table = arrays["log"]
-    if table.ndim != 2 or table.shape[1] != 2 or len(table) != -(-record.steps // log.stride):
+    if log.stride & (log.stride - 1) or table.shape != (-(-record.steps // log.stride), 2):
         raise saving.damaged(path, f"a log of shape {table.shape} for {record.steps} steps")
     log.steps, log._parts = record.steps, [table]
     record.log = log
-    shapes = [variable.shape for variable in variables]
     for number, (step, places) in enumerate(said["edits"]):
-        changed = {int(place): arrays[f"edits/{number}/{place}"] for place in places}
-        if any(value.shape != shapes[place] for place, value in changed.items()):
-            raise saving.damaged(path, "an edit of another shape")
+        changed = {_whole(place): arrays[f"edits/{number}/{place}"] for place in places}
         record.edits.append(Edit(_whole(step), changed))
     record.epoch_starts = [_whole(each) for each in said["epoch_starts"]]
     trained = None
     if "orders" in said:
         record.orders = Orders(facts.rows, facts.batch_size, said["shuffle"])
+        drawn = len(said["orders"])
+        if drawn and (arrays["orders/key"].shape, arrays["orders/pos"].shape) != ((drawn, 624), (drawn,)):
+            raise saving.damaged(path, "orders without the generators that drew them")
         for place, epoch in enumerate(said["orders"]):
             key, pos = arrays["orders/key"][place], int(arrays["orders/pos"][place])
             record.orders.notes.append((_whole(epoch), generator(key, pos)))
         rows = rows_of(run.data) if run.data else None
         weight = arrays.get("weight")
-        if rows is not None and (rows.count != facts.rows):
-            raise saving.damaged(path, f"{rows.count} rows of data for {facts.rows} rows")
+        if rows is not None and fingerprint(rows) != said["digest"]:
+            raise saving.damaged(path, "other rows than those that were trained on")
         trained = Trained(rows, str(said["digest"]), weight, tuple(said["columns"]), str(said["origin"]))
     for number, (step, size) in enumerate(said["batches"]):
         record.batches.append(StreamBatch(_whole(step), rows_of(run.data, f"{number}/"), _whole(size)))
+    if undecayed := [parts.weights[_whole(place)] for place in said["not_decayed"]]:
+        model.optimizer.exclude_from_weight_decay(undecayed)
     replay = Replay(engine, record, trained, description(parts))
     replay.like = said["like"]
-    epochs = [(_whole(number), dict(logs)) for number, logs in said.get("epochs", [])]
+    require_possible(path, replay)
+    epochs = [(_whole(number), read_logs(logs)) for number, logs in said.get("epochs", [])]
     return Kept(replay, epochs, dict(said.get("params", {})), tuple(said.get("labels", ())))
+
+
+def require_possible(path: Path, replay: Replay) -> None:
+    """Raise FileError where what was read of a training does not fit together, or asks for too much room."""
+    record, parts, like = replay.record, replay.engine.parts, replay.like
+
+    def require(fits: Any, otherwise: str) -> None:
+        if not fits:
+            raise saving.damaged(path, otherwise)
+
+    if record.facts.rows:
+        _require_arrays(require, replay)
+    else:
+        require(record.orders is None and not record.facts.steps_per_epoch, "orders of no rows")
+        require(record.facts.held_out is None, "a validation within the steps of a stream")
+        steps = [batch.step for batch in record.batches]
+        require(
+            steps == list(range(record.steps - len(steps), record.steps)), f"batches of the steps {steps}"
+        )
+        for batch in record.batches:
+            named = named_rows(batch.rows)
+            require(set(named) == set(like), f"batches of {', '.join(named)}")
+            require(
+                all(array.shape[1:] == tuple(like[name][0][1:]) for name, array in named.items()),
+                "rows of another shape",
+            )
+            count = batch.rows.count
+            require(
+                _of_length(batch.rows, count) and 0 < count <= batch.size,
+                f"{count} rows of a batch of {batch.size}",
+            )
+            require(batch.size // count * _numbers(batch.rows) <= LARGEST_ROOM, f"a batch of {batch.size}")
+        if record.batches:
+            record.oldest = max(record.oldest, record.batches[0].step)
+        starts = record.epoch_starts
+        require(
+            starts[:1] == [0] and starts == sorted(set(starts)) and starts[-1] <= record.steps,
+            f"epochs that begin at the steps {starts}",
+        )
+    variables = [*parts.weights, *parts.others, *parts.remembered]
+    steps = [edit.step for edit in record.edits]
+    require(steps == sorted(set(steps)), "edits that are not in order")
+    for edit in record.edits:
+        for place, value in edit.leaves.items():
+            fits = place < len(variables) and value.shape == variables[place].shape
+            require(fits and str(value.dtype) == variables[place].dtype, "an edit of another shape")
+    require(record.log.table.dtype == np.float32, "a log of other numbers")
+
+
+def _require_arrays(require: Callable[[Any, str], None], replay: Replay) -> None:
+    """What `require_possible` asks of a training on arrays."""
+    record, trained, like = replay.record, replay.trained, replay.like
+    facts, orders = record.facts, record.orders
+    assert trained is not None
+    assert orders is not None
+    require(facts.rows <= LARGEST_ORDER and 0 < facts.batch_size <= facts.rows, "batches of impossible sizes")
+    batches = Batches(facts.rows, facts.batch_size, facts.exact)
+    require(facts.steps_per_epoch == batches.count, f"{facts.steps_per_epoch} steps in an epoch")
+    order = facts.epochs_in_order * batches.count * batches.size
+    require(facts.epochs_in_order == 1 or 0 < order <= LARGEST_ROOM, "a long order")
+    require(orders.shuffle in (True, False, "batch"), f"shuffle {orders.shuffle!r}")
+    epochs = [epoch for epoch, _ in orders.notes]
+    begun = not (record.steps and orders.shuffle) or epochs[:1] == [0]
+    require(begun and epochs == sorted(set(epochs)), "orders of other epochs")
+    require(all(spec[0][0] == facts.rows for spec in like.values()), "other numbers of rows")
+    if trained.rows is not None:
+        require(_specs(Rows(trained.rows.x, trained.rows.y)) == like, "rows of another shape")
+    weight = trained.weight
+    require(
+        weight is None or (weight.dtype.kind == "f" and weight.shape[:1] == (facts.rows,)), "other weights"
+    )
+    require((facts.held_out is None) == (facts.held_out_like is None), "a validation without rows")
+    if facts.held_out is not None:
+        count, size, _ = facts.held_out
+        held_out = facts.held_out_like
+        require(0 < size <= count and held_out.x is not None, "a validation of impossible sizes")
+        require(_of_length(held_out, count), "other numbers of rows")
+        # Room is made for them, so they may not be many more than those trained on.
+        trained_on = sum(math.prod(spec[0]) for spec in like.values())
+        require(_numbers(held_out) <= max(LARGEST_ROOM, 16 * trained_on), f"{count} rows held out")
+
+
+def _of_length(rows: Rows, count: int) -> bool:
+    return all(leaf.shape[:1] == (count,) for leaf in jax.tree.leaves(rows))
+
+
+def _numbers(rows: Rows) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(rows))
 
 
 def generator(key: NumPy, pos: int) -> dict[str, Any]:

@@ -126,7 +126,7 @@ class Log:
         self._parts.append(np.array(rows[first :: self.stride], np.float32))
         if len(self._parts) > 1_024:
             self._parts = [np.concatenate(self._parts)]
-        if self.nbytes > self.budget:
+        while self.nbytes > self.budget and len(self.table) > 1:
             self._parts = [np.concatenate(self._parts)[::2].copy()]
             self.stride *= 2
 
@@ -192,6 +192,11 @@ class Snapshots:
             self.nbytes = each * len(self.kept)
             gaps = self.kept[1].step - self.kept[0].step if len(self.kept) > 1 else 0
             self.spacing = max(2 * self.spacing, gaps)
+
+    def forget_before(self, step: int) -> None:
+        """Drop those before a step, but for the last one: nobody can go on from them."""
+        while len(self.kept) > 1 and self.kept[0].step < step:
+            self.nbytes -= size_of(self.kept.pop(0).state)
 
     def before(self, step: int) -> Snapshot:
         """The nearest snapshot before (or at) a step."""
@@ -273,6 +278,7 @@ class Record:
     Attributes:
         steps: how many steps were trained.
         epoch_starts: the steps at which epochs of a stream began.
+        oldest: what happened before this step has been dropped in part, so that no replay can begin there.
     """
 
     facts: Facts
@@ -284,14 +290,19 @@ class Record:
     batches: deque[StreamBatch] = field(default_factory=deque[StreamBatch])
     steps: int = 0
     epoch_starts: list[int] = field(default_factory=list[int])
+    oldest: int = 0
     last: State | None = None
     keeper: Keeper | None = None
     _pending: deque[tuple[int, int, Any]] = field(default_factory=deque[tuple[int, int, Any]])
+    _edit_bytes: int = 0
     _batch_bytes: int = 0
+    #: How much of edits and batches came since the last snapshot.
+    _since: int = 0
 
     def __post_init__(self) -> None:
-        self.snapshots.budget = self.budget * 3 // 4
-        self.log.budget = self.budget // 4
+        # Of a stream the batches take the half, of arrays the snapshots.
+        self.snapshots.budget = self.budget // (2 if self.facts.rows else 4)
+        self.log.budget = self.budget // (4 if self.facts.rows else 8)
 
     def begins(self, state: State) -> None:
         """Look at the state before the next steps: keep it, or what was changed by hand in it."""
@@ -307,13 +318,18 @@ class Record:
             }
             if changed:
                 self.edits.append(edit := Edit(step, changed))
+                self._edit_bytes += (taken := size_of(changed))
+                self._since += taken
                 if self.keeper is not None:
                     self.keeper.edit(edit)
-        if self.snapshots.wants(step):
+        # Where the oldest steps are dropped, there must always be a snapshot among those that stay.
+        if self.snapshots.wants(step) or self._since > self.budget // 16:
+            self._since = 0
             snapshot = Snapshot(step, jax.tree.map(_unshared, state))
             if self.keeper is not None:
                 self.keeper.snapshot(snapshot)
             self.snapshots.add(snapshot)
+        self._forget()
 
     def ran(self, start: int, stop: int, told: Any, state: State) -> None:
         """Steps were started: rows start to stop of `told` will say their cost and learning rate."""
@@ -342,23 +358,31 @@ class Record:
         self.batches.append(batch := StreamBatch(self.steps, rows, size))
         if self.keeper is not None:
             self.keeper.batch(batch)
-        self._batch_bytes += size_of(rows)
-        while self._batch_bytes > self.budget and len(self.batches) > 1:
-            gone = self.batches.popleft()
-            self._batch_bytes -= size_of(gone.rows)
-        first = self.batches[0].step
-        # Steps from the first snapshot on whose batches are all there can be opened.
-        while len(self.snapshots.kept) > 1 and self.snapshots.kept[0].step < first:
-            dropped = self.snapshots.kept.pop(0)
-            self.snapshots.nbytes -= size_of(dropped.state)
+        self._batch_bytes += (taken := size_of(rows))
+        self._since += taken
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop the oldest batches and edits where they take too much, and the snapshots before them."""
+        while self._batch_bytes > self.budget // 2 and len(self.batches) > 1:
+            self._batch_bytes -= size_of(self.batches.popleft().rows)
+            self.oldest = max(self.oldest, self.batches[0].step)
+        share = self.budget // (4 if self.facts.rows else 8)
+        if self._edit_bytes > share:
+            count = 0
+            while self._edit_bytes > share * 3 // 4 and count < len(self.edits) - 1:
+                self._edit_bytes -= size_of(self.edits[count].leaves)
+                count += 1
+            self.oldest = max(self.oldest, self.edits[count - 1].step) if count else self.oldest
+            del self.edits[:count]
+        self.snapshots.forget_before(self.oldest)
 
     # Where steps are.
 
     def first_step(self) -> int:
-        """The first step that can be opened: 0, but where batches of a stream were dropped."""
-        if self.facts.rows or not self.batches:
-            return 0
-        return max(self.snapshots.kept[0].step, self.batches[0].step)
+        """The first step that can be opened: 0, but where batches or edits were dropped."""
+        whole = (each.step for each in self.snapshots.kept if each.step >= self.oldest)
+        return next(whole, self.steps)
 
     def place_of(self, step: int) -> tuple[int, int]:
         """(epoch, batch) of a step, both from 0; epochs from the first of this `fit`."""

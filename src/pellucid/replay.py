@@ -18,7 +18,7 @@ import numpy as np
 from pellucid.data import Rows
 from pellucid.engine import Batches, Engine, Loop
 from pellucid.errors import DataError, StateError, message
-from pellucid.record import Record, Trained, fingerprint
+from pellucid.record import Record, StreamBatch, Trained, fingerprint
 from pellucid.step import Batch, State, Values
 
 NumPy = np.ndarray[Any, Any]
@@ -172,9 +172,8 @@ class Replay:
         return self._held_out
 
     def _stream(self, start: int, stop: int, state: State) -> State:
-        first = self.record.batches[0].step
         for step in range(start, stop):
-            kept = self.record.batches[step - first]
+            kept = self._of_stream(step)
             rows, count = kept.rows, kept.rows.count
             exact = self.engine.exact[True]
             batches = Batches(kept.size, kept.size, exact)
@@ -199,7 +198,7 @@ class Replay:
         """The batch of a step, cut as the loop cuts it."""
         facts = self.record.facts
         if not facts.rows:
-            kept = self.record.batches[step - self.record.batches[0].step]
+            kept = self._of_stream(step)
             count, exact = kept.rows.count, self.engine.exact[True]
             rows = kept.rows if exact else replace(kept.rows.padded(kept.size), counted=np.int32(count))
             return _placed(Batches(kept.size, kept.size, exact), rows, np.arange(kept.size), 0, count)
@@ -213,6 +212,18 @@ class Replay:
         assert trained is not None
         self.rows()
         return _placed(batches, trained.on_device, full, number, count)
+
+    def _of_stream(self, step: int) -> StreamBatch:
+        batches = self.record.batches
+        if not batches:
+            raise DataError(
+                message(
+                    "the batches that this run was trained on are not here.",
+                    came="a run on batches from a stream, which was saved without its data",
+                    mend='history.save(path, data="all") before, or train again.',
+                )
+            )
+        return batches[step - batches[0].step]
 
     def batches(self) -> Iterator[int]:
         """The steps that can be opened."""
