@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pellucid.errors import ArgumentError, message
 from pellucid.formula import indexed
 from pellucid.variables import Handed
 from pellucid.views import html
@@ -45,7 +46,9 @@ class Checked(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether all that was compared agrees."""
+        """Whether all that was compared agrees; not if nothing could be compared."""
+        if self.compared == 0 and self.along is None:
+            return False
         allowed = TOLERANCE * self.scale + 1e-7
         return self.difference <= allowed and (self.along is None or self.along <= TOLERANCE)
 
@@ -85,11 +88,14 @@ class Check:
                 lines.append(f"{'':30}{'all, along one direction':>24}{each.along:>12.1e} of it")
             if each.kinks:
                 lines.append(
-                    f"{'':30}{each.kinks:>16} of them lie at a kink, where there is no derivative: left out"
+                    f"{'':30}{each.kinks:>16} more lie at a kink, where there is no derivative: left out"
                 )
         largest = self.largest
         if largest is not None:
+            nothing = [each.path for each in self.arrays if not each.compared]
             verdict = "All agree." if self.ok else "NOT all agree."
+            if nothing and all(each.agrees for each in self.arrays if each.compared):
+                verdict = f"All that could be compared agree; of {', '.join(nothing)} nothing could."
             lines.append(
                 f"The largest: {largest.where}, gradient {largest.gradient:.6g}, "
                 f"by differences {largest.by_differences:.6g}. {verdict}"
@@ -110,6 +116,10 @@ def check(step: Any, entries: int | None = None, seed: int = 0) -> Check:
     given = {name: np.asarray(step.opening.handed[name]) for name in drawn}
     random = np.random.default_rng(seed)
     sizes = [math.prod(variable.shape) for variable in parts.weights]
+    if entries is not None and (not isinstance(entries, int) or isinstance(entries, bool) or entries < 1):
+        raise ArgumentError(
+            message("entries is a number of weights.", came=repr(entries), expected="1 or more, or None")
+        )
     if entries is None:
         entries = max(WORK // max(sum(sizes), 1), 100)
     all_of_them = sum(sizes) <= entries
@@ -145,7 +155,7 @@ def check(step: Any, entries: int | None = None, seed: int = 0) -> Check:
                 Checked(
                     variable.path,
                     size,
-                    len(chosen),
+                    len(chosen) - int(kinks.sum()),
                     float(gap[worst]),
                     indexed(variable.path, index),
                     float(gradient[chosen[worst]]),
@@ -167,9 +177,14 @@ def _differences(cost: Any, place: int, value: Any, chosen: NumPy) -> tuple[NumP
         return cost(place, flat.at[entry].add(by).reshape(shape))
 
     def central(entry: Any) -> Any:
-        wide = (moved(entry, H) - moved(entry, -H)) / (2 * H)
-        up, down = moved(entry, H) - moved(entry, 0.0), moved(entry, 0.0) - moved(entry, -H)
-        return wide, up / H, down / H
+        here = moved(entry, 0.0)
+
+        def both(h: float) -> tuple[Any, Any]:
+            up, down = moved(entry, h), moved(entry, -h)
+            return (up - down) / (2 * h), jnp.abs(up - 2 * here + down) / h
+
+        near, jump = both(H / 2)
+        return near, jump, both(H)[1]
 
     once = max(1, min(len(chosen), AT_ONCE // max(size, 1)))
     mapped = jax.jit(jax.vmap(central))
@@ -178,12 +193,11 @@ def _differences(cost: Any, place: int, value: Any, chosen: NumPy) -> tuple[NumP
         some = chosen[start : start + once]
         full = np.concatenate([some, np.repeat(some[:1], once - len(some))])
         parts.append([np.asarray(each)[: len(some)] for each in mapped(full)])
-    wide, up, down = (np.concatenate([part[each] for part in parts]) for each in range(3))
-    # Where it is smooth, the slopes to both sides differ by a little curvature; at a kink, by a jump.
-    scale = np.abs(wide).max(initial=0.0)
-    jump = np.abs(up - down)
-    kinks = (jump > 1e-2 * np.maximum(np.abs(wide), 1e-3 * scale)) & (jump > 1e-6)
-    return wide, kinks
+    near, jump, jump_further = (np.concatenate([part[each] for part in parts]) for each in range(3))
+    # Where it is smooth, the slopes to both sides differ by curvature times h, which halves with h; at a
+    # kink they differ by a jump, which stays.
+    kinks = (jump > 0.7 * jump_further) & (jump > 1e-6)
+    return near, kinks
 
 
 def _along(cost: Any, place: int, value: Any, gradient: NumPy, random: Any) -> float:

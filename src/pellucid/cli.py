@@ -362,8 +362,8 @@ def _print_run(history: Any, file: str) -> None:
     if len(log["cost"]):
         costs = log["cost"]
         typer.echo(
-            f"cost of the first step {costs[0]:.6g}, of the last {costs[-1]:.6g}, "
-            f"lowest {costs.min():.6g} at step {int(log['step'][costs.argmin()])}"
+            f"cost of step {int(log['step'][0])} {costs[0]:.6g}, "
+            f"of step {int(log['step'][-1])} {costs[-1]:.6g}" + _lowest(costs, log["step"])
         )
     for name, values in history.history.items():
         if values and isinstance(values[-1], float):
@@ -372,6 +372,20 @@ def _print_run(history: Any, file: str) -> None:
             )
     if history.steps:
         typer.echo(_plain(f"Open a step: pellucid show {_shell(file)} --step {history.steps // 2}"))
+
+
+def _lowest(costs: Any, steps: Any) -> str:
+    import numpy as np
+
+    if not np.isfinite(costs).any():
+        return ", none of them a number"
+    place = int(np.nanargmin(np.where(np.isfinite(costs), costs, np.nan)))
+    lost = int((~np.isfinite(costs)).sum())
+    return f", lowest {costs[place]:.6g} at step {int(steps[place])}" + (
+        f"; {lost:,} steps have no finite cost, the first is {int(steps[(~np.isfinite(costs)).argmax()])}"
+        if lost
+        else ""
+    )
 
 
 def _plain(text: str) -> str:
@@ -391,7 +405,7 @@ def explain(
     ] = None,
     row: Annotated[int | None, typer.Option(metavar="N", help="Which row of TABLE, from 1.")] = None,
     values: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Or the values themselves: age=54,size=3.2")
+        str | None, typer.Option(metavar="VALUES", help="Or the values themselves: age=54,size=3.2")
     ] = None,
     threshold: Annotated[float, typer.Option(metavar="P", help="From which probability on it is yes.")] = 0.5,
     layer: Annotated[str | None, typer.Option(metavar="NAME", help="Tell about this layer only.")] = None,

@@ -101,6 +101,8 @@ class Loop:
     batches: Batches
     epochs: int  # how many epochs an order holds
     held_out: Batches | None = None
+    #: How many steps can be told about in one call; 0 means all that an order holds.
+    told: int = 0
 
     @staticmethod
     def epochs_in_order(batches: Batches) -> int:
@@ -127,7 +129,8 @@ def run(
 
     The sums go on from those in `state`, and begin anew with each further epoch. Returns the state;
     for each epoch, loss and metrics (and those of the rows held out, if the epoch was finished and is
-    one of those `validated`), in one row of numbers; and for each step its cost and learning rate.
+    one of those `validated`), in one row of numbers; and for each step, from `start` on, its cost and
+    learning rate.
     """
     steps = loop.batches.count
     nothing = tuple(jnp.zeros(value.shape, value.dtype) for value in state.metrics)
@@ -147,7 +150,7 @@ def run(
             state, seen = step(parts, state, loop.batches.take(data, places, number, size, masked))
             row = jnp.stack([as_float(seen.cost), as_float(seen.update.get("learning_rate", jnp.nan))])
             row = row.astype(jnp.float32)[None]
-            return state, jax.lax.dynamic_update_slice(told, row, (first + number, 0))
+            return state, jax.lax.dynamic_update_slice(told, row, (first + number - start, 0))
 
         carried = (state._replace(metrics=fresh), told)
         state, told = loop.batches.each(begin, end, one_step, carried)
@@ -161,7 +164,7 @@ def run(
 
     width = sum(results_width(parts)) * (2 if loop.held_out is not None else 1)
     logs = jnp.zeros((loop.epochs, width), jnp.float32)
-    told = jnp.zeros((loop.epochs * steps, 2), jnp.float32)
+    told = jnp.zeros((loop.told or loop.epochs * steps, 2), jnp.float32)
     return jax.lax.fori_loop(start // steps, -(-stop // steps), one_epoch, (state, logs, told))
 
 
@@ -305,7 +308,9 @@ def compiled(function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
     text = lowered.as_text()
     if "callback" in text:
         return lowered.compile()
-    place = f"{jax.default_backend()} {jax.tree.structure(args)}"
+    # The text leaves out arguments that are not used, and they must have the same shapes, too.
+    shapes = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(args)]
+    place = f"{jax.default_backend()} {jax.tree.structure(args)} {shapes}"
     key = hashlib.sha256(f"{text}{place}".encode()).hexdigest()
     if key in _kept:
         _kept.move_to_end(key)

@@ -105,7 +105,8 @@ class ArrayTraining:
         inside = held_out is not None and not plan.callbacks.any_overrides(*TEST)
         cut = self.engine.cut(held_out.count, held_out_size, False) if inside and held_out else None
         single = self.by_epoch or (plan.validate is not None and not inside)
-        self.loop = Loop(self.batches, 1 if single else Loop.epochs_in_order(self.batches), cut)
+        told = plan.steps_per_execution if self.by_batch else 0
+        self.loop = Loop(self.batches, 1 if single else Loop.epochs_in_order(self.batches), cut, told)
         self.data = jax.device_put(rows)
         self.held_out = jax.device_put(held_out) if inside else None
         self.orders = Orders(rows.count, self.batches.size, plan.shuffle)
@@ -124,6 +125,7 @@ class ArrayTraining:
             rows=self.batches.rows,
             exact=self.batches.exact,
             epochs_in_order=self.loop.epochs,
+            told=self.loop.told,
             held_out=None if cut is None else (cut.rows, cut.size, cut.exact),
             held_out_like=jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), held_out),
         )
@@ -181,7 +183,7 @@ class ArrayTraining:
                 )
                 engine.parts.write(state)
                 if self.record is not None:
-                    self.record.ran(at, stop, told, state)
+                    self.record.ran(stop - at, told, state)
                 sums = state.metrics
                 if not self.by_batch:
                     self.started.append(_Chunk(first_epoch, at, stop, logs))
@@ -314,7 +316,7 @@ class StreamTraining:
         self.steps = steps_per_epoch or stream.length
         self.batches_of_steps = steps_per_epoch
         self.largest = 0
-        self.record = plan.recording(Facts(self.largest), None) if plan.recording else None
+        self.record = plan.recording(Facts(0), None) if plan.recording else None
         self.ctrl_c = CtrlC()
 
     def run(self) -> None:
@@ -390,11 +392,12 @@ class StreamTraining:
         with self.ctrl_c.whole():
             if self.record is not None:
                 self.record.begins(before)
-                self.record.took(jax.tree.map(np.array, given), batches.size)
+                places = getattr(self.stream.source, "places", None)
+                self.record.took(jax.tree.map(np.array, given), batches.size, places)
             state, logs, told = engine.run(loop, before, rows, None, order, validated, 0, 1)
             engine.parts.write(state)
             if self.record is not None:
-                self.record.ran(0, 1, told, state)
+                self.record.ran(1, told, state)
         return state.metrics, logs
 
 

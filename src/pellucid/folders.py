@@ -145,6 +145,8 @@ class Folder:
             self._begin([batch])
         named = keeping.named_rows(batch.rows, weight=True)
         start = self.replay.record.epoch_starts[-1]
+        if batch.places is not None:
+            named["places"] = np.asarray(batch.places)
         self._save("batches", batch.step, {**named, "size": np.array(batch.size), "start": np.array(start)})
 
     def epoch(self, number: int, logs: Mapping[str, Any]) -> None:
@@ -268,7 +270,7 @@ def _continued(folder: Path, kept: keeping.Kept) -> keeping.Kept:
     for step in _numbered(folder / "batches"):
         arrays = _load(folder / "batches" / _name(step))
         size, start = int(arrays.pop("size")), int(arrays.pop("start"))
-        record.batches.append(StreamBatch(step, keeping.rows_of(arrays), size))
+        record.batches.append(StreamBatch(step, keeping.rows_of(arrays), size, arrays.get("places")))
         if start not in record.epoch_starts[-1:]:
             record.epoch_starts.append(start)
     if not record.facts.rows:

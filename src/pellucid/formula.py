@@ -50,7 +50,7 @@ def shown(value: float) -> str:
     ('0.31', '-0.1235', '713', '1e-07', 'nan')
     """
     if math.isfinite(value) and value == int(value) and abs(value) < 1e6:
-        return str(int(value))
+        return str(int(value))  # and -0 as 0
     return f"{value:.4g}"
 
 
@@ -130,7 +130,7 @@ class Number(Expression):
     @property
     def level(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """A negative number needs brackets within products and powers."""
-        return 1 if self.value < 0 or (self.value == 0 and math.copysign(1, self.value) < 0) else 4
+        return 1 if self.value < 0 else 4
 
 
 class Rest(Expression):
@@ -675,6 +675,9 @@ class Formula:
             return math.isnan(value) and math.isnan(recorded)
         if math.isinf(value) or math.isinf(recorded):
             return math.isinf(recorded) and value * math.copysign(1.0, recorded) > LARGEST
+        if math.isinf(self.tolerance):
+            # Too near to rounding for a bound: then at least three digits agree.
+            return abs(value - recorded) <= 1e-3 * abs(recorded)
         return abs(value - recorded) <= self.tolerance
 
     def text(self, terms: int = TERMS, symbols: bool = False) -> str:
@@ -902,6 +905,7 @@ class Python(Painter):
 
     def number(self, value: float) -> str:
         """All digits."""
+        value = value or 0.0  # not -0.0, whose sign would bind loosely
         return repr(float(value)) if math.isfinite(value) else f"math.{value!r}".replace("math.-", "-math.")
 
     def identifier(self, name: str) -> str:
@@ -1184,6 +1188,7 @@ class Unit:
         columns: the names of the inputs, if they have names.
         slopes: the gradients of the cost by "z" and "output", where they are known.
         among_others: whether numbers of other examples come beside these, so that names say whose.
+        of_loss: whether slopes are those of the example's own loss, and not of the cost.
     """
 
     layer: str
@@ -1196,6 +1201,7 @@ class Unit:
     columns: Sequence[str] = ()
     slopes: Mapping[str, NumPy] = field(default_factory=dict[str, NumPy])
     among_others: bool = False
+    of_loss: bool = True
 
     def number(self, what: str, *index: int) -> Number:
         """A number of this example: `unit.number("input", 2)`."""
@@ -1206,7 +1212,9 @@ class Unit:
         return Number(value, indexed(f"{self.layer}.{what}", (*among, *index)))
 
     def slope(self, what: str, value: Any, *index: int) -> Number:
-        """The gradient of this example's loss by one of its numbers: `unit.slope("z", value, 3)`."""
+        """The gradient, of this example's loss or of the cost, by one of its numbers: `slope("z", d, 3)`."""
+        if not self.of_loss:
+            return Number(value, indexed(f"{self.layer}.d_{what}", (self.example, *index)))
         return Number(value, f"dloss[{self.example}]/d{indexed(what, index)}")
 
     def gradient(self, what: str, *index: int) -> Number:

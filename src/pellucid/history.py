@@ -385,6 +385,11 @@ class History(callbacks.History):
         trained = self._replay.trained if self._replay is not None else None
         return () if trained is None else trained.columns
 
+    def comes_from(self, numbers: Any) -> None:
+        """Say which rows of a table, counted from 1, the rows are that were trained on."""
+        if self._replay is not None and self._replay.trained is not None:
+            self._replay.trained.numbers = np.asarray(numbers)
+
     @columns.setter
     def columns(self, names: Sequence[str]) -> None:
         if self._replay is not None and self._replay.trained is not None:

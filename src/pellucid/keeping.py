@@ -205,6 +205,8 @@ def pack(replay: Replay, data: str = "auto", limit: int = SNAPSHOT_LIMIT) -> Pac
         "epochs_in_order": facts.epochs_in_order,
         "held_out": list(facts.held_out) if facts.held_out else None,
         "held_out_like": _specs(facts.held_out_like),
+        "told": facts.told,
+        "eager": facts.eager,
         "log_stride": record.log.stride,
         "snapshots": [each.step for each in kept],
         "groups": [len(group) for group in (parts.weights, parts.others, parts.remembered)],
@@ -240,6 +242,8 @@ def pack(replay: Replay, data: str = "auto", limit: int = SNAPSHOT_LIMIT) -> Pac
         }
         if trained.weight is not None:
             arrays["weight"] = trained.weight
+        if trained.numbers is not None:
+            arrays["numbers"] = np.asarray(trained.numbers)
         # Arrays that were changed since have still the shapes that they had.
         example = held if held is not None else trained.rows
         if held is not None and data != "none":
@@ -252,6 +256,10 @@ def pack(replay: Replay, data: str = "auto", limit: int = SNAPSHOT_LIMIT) -> Pac
     for number, batch in enumerate(batches):
         if data != "none":
             rows |= {f"{number}/{name}": array for name, array in named_rows(batch.rows, True).items()}
+            if batch.places is not None:
+                rows[f"{number}/places"] = np.asarray(batch.places)
+    if batches and data == "auto" and sum(array.nbytes for array in rows.values()) > DATA_LIMIT:
+        rows = {}
     described["batches"] = [[batch.step, batch.size] for batch in batches] if rows else []
     described["like"] = _specs(Rows(example.x, example.y)) if example is not None else replay.like
     return Packed(described, arrays, rows)
@@ -413,6 +421,8 @@ def _unpacked(run: saving.Run, path: Path, model: Any) -> Kept:
         epochs_in_order=_whole(said["epochs_in_order"]),
         held_out=None if held_out is None else (_whole(held_out[0]), _whole(held_out[1]), bool(held_out[2])),
         held_out_like=None if said["held_out_like"] is None else _like(said["held_out_like"]),
+        told=_whole(said.get("told", 0)),
+        eager=bool(said.get("eager", False)),
     )
     record = Record(facts, steps=_whole(said["steps"]), oldest=_whole(said["oldest"]))
     record.snapshots = Snapshots()
@@ -442,8 +452,14 @@ def _unpacked(run: saving.Run, path: Path, model: Any) -> Kept:
         if rows is not None and fingerprint(rows) != said["digest"]:
             raise saving.damaged(path, "other rows than those that were trained on")
         trained = Trained(rows, str(said["digest"]), weight, tuple(said["columns"]), str(said["origin"]))
+        trained.numbers = arrays.get("numbers")
+        if trained.numbers is not None and trained.numbers.shape != (facts.rows,):
+            raise saving.damaged(path, "numbers of other rows")
     for number, (step, size) in enumerate(said["batches"]):
-        record.batches.append(StreamBatch(_whole(step), rows_of(run.data, f"{number}/"), _whole(size)))
+        places = run.data.get(f"{number}/places")
+        record.batches.append(
+            StreamBatch(_whole(step), rows_of(run.data, f"{number}/"), _whole(size), places)
+        )
     if undecayed := [parts.weights[_whole(place)] for place in said["not_decayed"]]:
         model.optimizer.exclude_from_weight_decay(undecayed)
     replay = Replay(engine, record, trained, description(parts))

@@ -187,6 +187,8 @@ class Catalogue:
             return identifier()
         if identifier is None or callable(identifier) or isinstance(identifier, Configurable):
             return identifier
+        article = "an" if self.kind[0] in "aeiou" else "a"
+        expected = f"a name or {article} {self.kind}"
         raise ArgumentError(
-            message(f"this is not a {self.kind}.", came=repr(identifier), expected=f"a name or a {self.kind}")
+            message(f"this is not {article} {self.kind}.", came=repr(identifier), expected=expected)
         )

@@ -291,6 +291,11 @@ class Optimizer(Configurable):
         length = Let("length", sqrt(total(squares)))
         return gradient if length.value <= limit else gradient * limit / length
 
+    def decays_like(self, other: Optimizer) -> None:
+        """Leave out of the weight decay what another optimizer leaves out."""
+        self._not_decayed = set(other._not_decayed)
+        self._not_decayed_names = list(other._not_decayed_names)
+
     def decays(self, variable: Variable) -> bool:
         """Whether weight decay takes a part off this weight."""
         if not self.weight_decay:

@@ -35,6 +35,8 @@ BUDGET = 256 * 2**20
 SPACING, MOST_SNAPSHOTS = 64, 4_096
 #: Rows that are drawn, at most, to find an order again.
 DRAWN_AGAIN = 500_000
+#: Calls of the loop whose logs are not read yet, at most, and the most that these may take.
+UNREAD, UNREAD_BYTES = 64, 2**22
 #: What is logged of each step.
 COLUMNS = ("cost", "learning_rate")
 
@@ -228,6 +230,8 @@ class Facts:
         held_out: (rows, batch size, exact) of the validation within the compiled loop, or None.
         held_out_like: arrays of the shapes of the rows held out. A replay validates nothing, but the
             same program wants to be given such rows.
+        told: how many steps the loop tells about in one call; 0 means all that an order holds.
+        eager: whether the steps ran uncompiled, one operation at a time.
     """
 
     batch_size: int
@@ -238,15 +242,21 @@ class Facts:
     epochs_in_order: int = 1
     held_out: tuple[int, int, bool] | None = None
     held_out_like: Any = None
+    told: int = 0
+    eager: bool = False
 
 
 @dataclass
 class StreamBatch:
-    """A batch that came from a stream: its rows, and to how many they were filled up."""
+    """A batch that came from a stream: its rows, to how many they were filled up, and which they are.
+
+    `places` are the numbers of the rows in the arrays that they were taken from, if that is known.
+    """
 
     step: int
     rows: Rows
     size: int
+    places: NumPy | None = None
 
 
 class Keeper(Protocol):
@@ -293,7 +303,7 @@ class Record:
     oldest: int = 0
     last: State | None = None
     keeper: Keeper | None = None
-    _pending: deque[tuple[int, int, Any]] = field(default_factory=deque[tuple[int, int, Any]])
+    _pending: deque[tuple[int, Any]] = field(default_factory=deque[tuple[int, Any]])
     _edit_bytes: int = 0
     _batch_bytes: int = 0
     #: How much of edits and batches came since the last snapshot.
@@ -331,21 +341,24 @@ class Record:
             self.snapshots.add(snapshot)
         self._forget()
 
-    def ran(self, start: int, stop: int, told: Any, state: State) -> None:
-        """Steps were started: rows start to stop of `told` will say their cost and learning rate."""
-        self.steps += stop - start
+    def ran(self, steps: int, told: Any, state: State) -> None:
+        """Steps were started: the first rows of `told` will say their cost and learning rate."""
+        self.steps += steps
         self.last = state._replace(metrics=())
-        self._pending.append((start, stop, told))
-        while len(self._pending) > 2:
+        self._pending.append((steps, told))
+        # Reading waits for the device; what is read was started long ago.
+        while len(self._pending) > UNREAD or (
+            len(self._pending) > 2 and len(self._pending) * told.nbytes > UNREAD_BYTES
+        ):
             self._settle()
 
     def _settle(self) -> None:
-        start, stop, told = self._pending[0]
-        rows = np.asarray(told)[start:stop]
+        steps, told = self._pending[0]
+        rows = np.asarray(told)[:steps]
+        self._pending.popleft()
         if self.keeper is not None:
             self.keeper.log(rows)
         self.log.add(rows)
-        self._pending.popleft()
 
     def settled(self) -> Record:
         """Wait for everything that was started."""
@@ -353,9 +366,9 @@ class Record:
             self._settle()
         return self
 
-    def took(self, rows: Rows, size: int) -> None:
+    def took(self, rows: Rows, size: int, places: NumPy | None = None) -> None:
         """Keep a batch of a stream; when batches take too much, the oldest are dropped."""
-        self.batches.append(batch := StreamBatch(self.steps, rows, size))
+        self.batches.append(batch := StreamBatch(self.steps, rows, size, places))
         if self.keeper is not None:
             self.keeper.batch(batch)
         self._batch_bytes += (taken := size_of(rows))
@@ -480,6 +493,7 @@ class Trained:
         weight: a copy of the weights of the rows, or None.
         columns: the names of the columns of x, if it had names.
         origin: where they came from, in words or as a file's name.
+        numbers: the numbers that the rows have in a table, from 1, if they came from one.
     """
 
     rows: Rows | None
@@ -488,6 +502,7 @@ class Trained:
     columns: Sequence[str] = ()
     origin: str = ""
     on_device: Rows | None = None
+    numbers: Any = None
 
     @classmethod
     def of(cls, rows: Rows, columns: Sequence[str] = (), origin: str = "") -> Trained:

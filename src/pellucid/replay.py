@@ -28,7 +28,7 @@ class Place(NamedTuple):
     """One step's batch: as the step was given it, and which rows these are."""
 
     batch: Batch
-    rows: NumPy  # their numbers, those that count only
+    rows: NumPy | None  # their numbers, those that count only; None where they have none
     size: int  # how many of the batch count
     whole: Rows  # the rows that count, as host arrays
 
@@ -55,7 +55,8 @@ class Replay:
         """The loop that trained."""
         facts = self.record.facts
         held_out = None if facts.held_out is None else Batches(*facts.held_out)
-        return Loop(Batches(facts.rows, facts.batch_size, facts.exact), facts.epochs_in_order, held_out)
+        batches = Batches(facts.rows, facts.batch_size, facts.exact)
+        return Loop(batches, facts.epochs_in_order, held_out, facts.told)
 
     def require_same_model(self) -> None:
         """Raise StateError if the model is no longer the one that was trained."""
@@ -127,22 +128,33 @@ class Replay:
             state, at = jax.tree.unflatten(structure, leaves), edit.step
         return self.run(state, at, step)
 
+    def step(self, state: State, number: int) -> tuple[State, NumPy]:
+        """The state after a step, from that before it; and its cost and learning rate, as the loop tells."""
+        return self._run(state, number, number + 1)
+
     def run(self, state: State, start: int, stop: int) -> State:
         """The state before step `stop`, from the state before step `start`."""
-        if start >= stop:
-            return state
-        parts = self._stream(start, stop, state) if not self.record.facts.rows else None
-        if parts is not None:
-            return parts
+        return self._run(state, start, stop)[0] if start < stop else state
+
+    def _run(self, state: State, start: int, stop: int) -> tuple[State, NumPy]:
+        """The state before step `stop`, and what the loop tells of the step before it."""
+        with jax.disable_jit(self.record.facts.eager):
+            if not self.record.facts.rows:
+                return self._stream(start, stop, state)
+            return self._array(start, stop, state)
+
+    def _array(self, start: int, stop: int, state: State) -> tuple[State, NumPy]:
         loop, data, held_out = self.loop, self.rows(), self._nothing_held_out()
         steps = loop.batches.count
         block = loop.epochs * steps
         validated = np.zeros(loop.epochs, np.bool_)
+        told: Any = None
+        last = 0
         while start < stop:
             first = start // block * block
             end = min(stop, first + block)
             order = self._order(loop, start // steps, -(-end // steps))
-            state, _, _ = self.engine.run(
+            state, _, told = self.engine.run(
                 loop,
                 state._replace(metrics=self.engine.no_sums()),
                 data,
@@ -152,8 +164,10 @@ class Replay:
                 start - first,
                 end - first,
             )
+            last = end - start - 1
             state, start = state._replace(metrics=()), end
-        return state
+        # What there is no room for is written over the last row.
+        return state, np.asarray(told)[min(last, len(told) - 1)]
 
     def _order(self, loop: Loop, first: int, last: int) -> NumPy:
         order = loop.empty_order()
@@ -171,7 +185,8 @@ class Replay:
             self._held_out = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
         return self._held_out
 
-    def _stream(self, start: int, stop: int, state: State) -> State:
+    def _stream(self, start: int, stop: int, state: State) -> tuple[State, NumPy]:
+        told: Any = None
         for step in range(start, stop):
             kept = self._of_stream(step)
             rows, count = kept.rows, kept.rows.count
@@ -179,7 +194,7 @@ class Replay:
             batches = Batches(kept.size, kept.size, exact)
             if not exact:
                 rows = replace(rows.padded(kept.size), counted=np.int32(count))
-            state, _, _ = self.engine.run(
+            state, _, told = self.engine.run(
                 Loop(batches, 1),
                 state._replace(metrics=self.engine.no_sums()),
                 rows,
@@ -190,7 +205,7 @@ class Replay:
                 1,
             )
             state = state._replace(metrics=())
-        return state
+        return state, np.asarray(told)[0]
 
     # Batches.
 
@@ -201,7 +216,8 @@ class Replay:
             kept = self._of_stream(step)
             count, exact = kept.rows.count, self.engine.exact[True]
             rows = kept.rows if exact else replace(kept.rows.padded(kept.size), counted=np.int32(count))
-            return _placed(Batches(kept.size, kept.size, exact), rows, np.arange(kept.size), 0, count)
+            found = _placed(Batches(kept.size, kept.size, exact), rows, np.arange(kept.size), 0, count)
+            return found._replace(rows=kept.places)
         epoch, number = self.record.place_of(step)
         batches = self.loop.batches
         assert self.record.orders is not None
@@ -265,7 +281,8 @@ def description(parts: Any) -> str:
         except Exception:
             said.append("")
             continue
-        config.pop("learning_rate", None)  # it is part of the state
+        if getattr(thing, "rate_is_state", False):
+            config.pop("learning_rate", None)
         said.append(json.dumps(config, sort_keys=True, default=str))
     return "\n".join(said)
 

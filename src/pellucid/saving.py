@@ -250,7 +250,16 @@ def read(path: str | os.PathLike[str], kind: str | None = None) -> Run:
     if wrong or set(described) != set(wanted):
         raise damaged(path, f"{RUN} has the entries {', '.join(described)}", f"{', '.join(wanted)}")
     if kind is not None and described["kind"] != kind:
-        raise FileError(message("this run file is of another kind.", came=described["kind"], expected=kind))
+        raise FileError(
+            message(
+                "this run file is of another kind.",
+                came=described["kind"],
+                expected=kind,
+                mend="pellucid show and explain open it; so does pellucid.History.load(...)."
+                if kind == "table"
+                else "",
+            )
+        )
     shapes = {name: list(array.shape) for name, array in weights.items()}
     if shapes != described["weights"]:
         raise damaged(path, f"{WEIGHTS} holds other weights than {RUN} says")

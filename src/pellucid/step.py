@@ -118,6 +118,8 @@ class Parts:
             for variable in self.regularized:
                 assert variable.regularizer is not None
                 penalty = penalty + variable.regularizer(variable.value)
+            if handed is not None and scope.losses:
+                handed.values["added_losses"] = sum(scope.losses, as_array(0.0))
             penalty = sum(scope.losses, penalty)
         return Forward(outputs, penalty, scope.after(self.others), handed.values if handed else {})
 

@@ -54,14 +54,20 @@ class Handed:
         #: The calls of layers, as they began: the name, the layer, and how deep it lies.
         self.calls: list[tuple[str, Any, int]] = []
         self.nudges, self.given = nudges or {}, given or {}
-        #: The names of random draws.
+        #: The names of random draws, and of what is for the whole batch rather than for each row.
         self.drawn: set[str] = set()
+        self.shared: set[str] = set()
         self._calling: list[str] = []
 
-    def take(self, name: str, value: Any, drawn: bool = False) -> Any:
-        """Keep a value, and give what the call goes on with."""
+    def take(self, name: str, value: Any, drawn: bool = False, shared: bool = False) -> Any:
+        """Keep a value, and give what the call goes on with; a name that is taken gets a number."""
+        stem, again = name, 2
+        while name in self.values:
+            name, again = f"{stem}_{again}", again + 1
         if drawn:
             self.drawn.add(name)
+        if shared:
+            self.shared.add(name)
         if name in self.given:
             value = as_array(self.given[name]).astype(value.dtype)
         if name in self.nudges:
@@ -92,7 +98,7 @@ class Handed:
         return self._calling[-1] if self._calling else ""
 
 
-def hand_out(name: str, value: Any, drawn: bool = False) -> Any:
+def hand_out(name: str, value: Any, drawn: bool = False, shared: bool = False) -> Any:
     """Hand out a value on the way of a call; gives the value to go on with.
 
     Outside of an opened step this does nothing: what is not asked for is not computed.
@@ -101,12 +107,13 @@ def hand_out(name: str, value: Any, drawn: bool = False) -> Any:
         name: what it is; a layer's values get the layer's name before it.
         value: an array.
         drawn: whether it was drawn at random. It is then the same when the call is done again.
+        shared: whether it is for the whole batch, such as a mean over it, rather than for each row.
     """
     scope = _open.get()
     if scope is None or scope.handed is None:
         return value
     owner = scope.handed.current
-    return scope.handed.take(f"{owner}.{name}" if owner else name, value, drawn)
+    return scope.handed.take(f"{owner}.{name}" if owner else name, value, drawn, shared)
 
 
 class Scope:

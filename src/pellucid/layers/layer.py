@@ -119,7 +119,7 @@ class Layer(Configurable):
         """The outputs. Takes `training` as well, if it behaves differently while training."""
         raise NotImplementedError(f"{type(self).__name__} has no call().")
 
-    def hand_out(self, name: str, value: Array, drawn: bool = False) -> Array:
+    def hand_out(self, name: str, value: Array, drawn: bool = False, shared: bool = False) -> Array:
         """Hand out a value on the way of `call`, and give the value to go on with.
 
         `z = self.hand_out("z", z)` says where z is: an opened step then shows it and its gradient.
@@ -129,8 +129,9 @@ class Layer(Configurable):
             value: an array.
             drawn: whether it was drawn at random, as masks are. It is then the same when the call is
                 done again to check it.
+            shared: whether it is for the whole batch, such as a mean over it, rather than for each row.
         """
-        return hand_out(name, value, drawn)
+        return hand_out(name, value, drawn, shared)
 
     def formula(self, unit: Unit) -> Expression | None:
         """The arithmetic of one number of this layer, "z" or "output"; None if it states none."""

@@ -82,8 +82,8 @@ class BatchNormalization(Layer):
         if training and self.trainable:
             others = tuple(each for each in range(inputs.ndim) if each != axis)
             batch_mean, batch_variance = jnp.mean(inputs, axis=others), jnp.var(inputs, axis=others)
-            batch_mean = self.hand_out("mean", batch_mean)
-            batch_variance = self.hand_out("variance", batch_variance)
+            batch_mean = self.hand_out("mean", batch_mean, shared=True)
+            batch_variance = self.hand_out("variance", batch_variance, shared=True)
             kept = self.momentum
             self.moving_mean.assign(mean * kept + batch_mean * (1.0 - kept))
             self.moving_variance.assign(variance * kept + batch_variance * (1.0 - kept))

@@ -30,7 +30,7 @@ from pellucid.data import (
     split_rows,
     unpack,
 )
-from pellucid.engine import Engine, Predictor
+from pellucid.engine import Engine, Predictor, uncompiled
 from pellucid.errors import ArgumentError, StateError, did_you_mean, message
 from pellucid.fitting import ArrayTraining, Plan, StreamTraining, evaluate_arrays, evaluate_stream
 from pellucid.folders import require_usable
@@ -300,8 +300,10 @@ class Model(Layer):
                 training.run()
         finally:
             plan.progress.stopped()
-            listed.on_train_end()
-            history.ended()
+            try:
+                listed.on_train_end()
+            finally:
+                history.ended()
         return history
 
     def _begin_record(
@@ -315,6 +317,7 @@ class Model(Layer):
     ) -> recording.Record:
         """Begin the record of a training, and let the history open its steps."""
         assert self._engine is not None
+        facts.eager = self._run_eagerly or uncompiled()
         record = recording.Record(facts, orders, kept.budget)
         trained = None
         if isinstance(source, Rows):
@@ -506,6 +509,19 @@ class Model(Layer):
         if not 0.0 <= threshold <= 1.0:
             raise ArgumentError(message("threshold is no probability.", came=threshold, expected="0 to 1"))
         names = tuple(columns) or column_names(x)
+        known = tuple(getattr(self.history, "columns", ()))
+        if names and known and names != known and set(names) == set(known):
+            raise ArgumentError(
+                message(
+                    "the columns come in another order than the model was trained on.",
+                    came=", ".join(names),
+                    expected=", ".join(known),
+                )
+            )
+        if isinstance(x, Mapping):
+            values = cast(Mapping[str, Any], x)
+            if all(np.ndim(value) == 0 for value in values.values()):
+                x, names = self._named_row(values, known)
         wanted = self.input_shape
         if isinstance(wanted, tuple) and not isinstance(x, Mapping):
             array = as_numbers(x)
@@ -519,8 +535,30 @@ class Model(Layer):
                     expected=f"{cast(Any, rows.x).shape[-1]}",
                 )
             )
+        said = tuple(map(str, labels))
+        wide = self.output_shape_of_row()
+        if said and wide is not None and len(said) not in ((2,) if wide == 1 else (wide,)):
+            raise ArgumentError(
+                message("labels does not fit the outputs.", came=said, expected=f"{max(wide, 2)} labels")
+            )
         parts = Parts(self, self._objective, None)
-        return Explanation.of(parts, rows.x, names, tuple(map(str, labels)), threshold)
+        return Explanation.of(parts, rows.x, names, said, threshold)
+
+    def output_shape_of_row(self) -> int | None:
+        """How many numbers the model gives for a row, if that is known."""
+        shape = getattr(self, "output_shape", None)
+        return shape[-1] if isinstance(shape, tuple) and len(cast(Shape, shape)) == 2 else None
+
+    def _named_row(self, values: Mapping[str, Any], known: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+        """One row, given as values by name."""
+        names = known or tuple(values)
+        if set(names) != set(values):
+            raise ArgumentError(
+                message(
+                    "a row has a value for each column.", came=", ".join(values), expected=", ".join(names)
+                )
+            )
+        return np.asarray([[values[name] for name in names]], np.float32), names
 
     def train_on_batch(
         self,
@@ -731,12 +769,14 @@ class _Reshuffled:
 
     def __init__(self, rows: Rows, size: int, shuffle: Any) -> None:
         self.rows, self.size, self.shuffle = rows, size, shuffle
+        #: Which rows the batch has that was given last.
+        self.places: Any = None
 
     def __iter__(self) -> Iterator[Any]:
         count = self.rows.count
         order = seeds.row_order(count) if self.shuffle else np.arange(count)
         for start in range(0, count, self.size):
-            places = order[start : start + self.size]
+            places = self.places = order[start : start + self.size]
             part = jax.tree.map(lambda array, places=places: array[places], self.rows)
             yield (part.x, part.y, part.weight) if part.weight is not None else (part.x, part.y)
 

@@ -61,7 +61,7 @@ def loss_expression(step: Any, index: tuple[int, ...]) -> Expression | None:
         for j, value in enumerate(np.ravel(y))
     ]
     ps = [
-        Number(value, indexed(output, (*inner, j) if p.ndim else inner))
+        Number(value, indexed(output, (*inner, j) if p.ndim else inner), 0.0)
         for j, value in enumerate(np.ravel(p))
     ]
     stated = stated_by(loss, "formula", "call")
@@ -99,15 +99,10 @@ def penalties(step: Any) -> list[Expression]:
         if made is None:
             made = Number(np.asarray(regularizer(step.weights[variable.path])))
         known.append(Let(f"penalty of {variable.path}", made))
-    # What else is in the penalty comes from outputs and add_loss, and is one number.
-    rest = step.penalty - sum(each.value for each in known)
-    adds = any(
-        call[1].activity_regularizer is not None or not type(call[1]).__module__.startswith("pellucid.")
-        for call in step.traced.calls
-    ) or not type(step.parts.model).__module__.startswith("pellucid.")
-    if adds and rest:
-        error = abs(step.penalty) + sum(each.error for each in known)
-        known.append(Number(rest, "penalties of outputs", error))
+    # What layers added, by penalties on outputs and add_loss, is one number, handed out for itself.
+    added = step.opening.handed.get("added_losses")
+    if added is not None:
+        known.append(Number(added, "added by layers"))
     return known
 
 
@@ -176,48 +171,60 @@ def _stated_gradient(step: Any, variable: Any, index: tuple[int, ...]) -> Expres
     count, path = step.rows_count, variable.path
     users = [each for each in step.layers if any(variable is held for held in own_variables(each.layer))]
     terms: list[Expression] = []
+    plain = plain_mean(step)
     for layer in users:
         stated = stated_by(layer.layer, "gradient_terms", "call")
         for example in range(count):
-            slopes = {kind: array[example] * np.float64(count) for kind, array in layer.slopes.items()}
-            unit = replace(step.unit(layer, "z", (), example), among_others=True)
+            scale = np.float64(count if plain else 1)
+            slopes = {kind: array[example] * scale for kind, array in layer.slopes.items()}
+            unit = replace(step.unit(layer, "z", (), example), among_others=True, of_loss=plain)
             made = None if stated is None else stated(variable, index, unit, slopes)
             if made is None:
                 return None
             terms += made
     if not terms:
         return None
+    whole = total(terms) / count if plain else total(terms)
     if variable.regularizer is None:
-        return total(terms) / count
+        return whole
     slope = stated_by(variable.regularizer, "slope", "__call__")
     penalty = slope(step.weights[path], index, path) if slope is not None else None
     if penalty is None:
         value = jax.grad(variable.regularizer)(jnp.asarray(step.weights[path]))[index]
         penalty = Number(value, "by its penalty")
-    return total([total(terms) / count, penalty])
+    return total([whole, penalty])
+
+
+def plain_mean(step: Any) -> bool:
+    """Whether the cost is the mean over the examples, each with the same weight."""
+    if step.shares is None:
+        return False
+    shares = step.shares_by_example()
+    return bool(np.allclose(shares, 1.0 / max(len(shares), 1), rtol=1e-6))
 
 
 def _gradient_by_example(step: Any, path: str, index: tuple[int, ...]) -> Expression:
-    """The mean of the examples' own gradients, as numbers, and what penalties add."""
-    count = step.rows_count
-    by_example, shares = step.gradients_by_example(indexed(path, index)), step.shares_by_example()
-    terms = [
-        Number(np.float64(gradient) * share * count, f"example {each}", 4 * abs(gradient * share * count))
-        for each, (gradient, share) in enumerate(zip(by_example, shares, strict=True))
-    ]
+    """The mean (or weighted sum) of the examples' own gradients, as numbers, and what penalties add."""
     penalty = float(step.penalty_gradient(path)[index])
-    return total([mean(terms), *([Number(penalty, "by penalties")] if penalty else [])])
+    penalties = [Number(penalty, "by penalties")] if penalty else []
+    if step.losses is None:
+        return total(penalties)
+    by_example, shares = step.gradients_by_example(indexed(path, index)), step.shares_by_example()
+    plain = plain_mean(step)
+    terms: list[Expression] = []
+    for example, (gradient, share) in enumerate(zip(by_example, shares, strict=True)):
+        own = Number(gradient, f"gradient[{example}]", 4 * abs(float(gradient)))
+        terms.append(own if plain else own * Number(share, f"share[{example}]"))
+    # Where terms cancel, what is left is rounding of the size of the largest gradients.
+    largest = max(float(np.abs(each).max(initial=0.0)) for each in step.gradients.values())
+    return Rounded(total([mean(terms) if plain else total(terms), *penalties]), 32 * largest)
 
 
 def after_formula(step: Any, path: str, index: tuple[int, ...]) -> Formula:
     """How the weight after the step comes about."""
     _, _, after = change_of(step, path, index)
-    return Formula(
-        f"{indexed(path, index)} after",
-        after,
-        float(step.weights_after[path][index]),
-        roundoff_of(step.weights[path]),
-    )
+    own, remark = _after_opened(step, path, index)
+    return Formula(f"{indexed(path, index)} after", after, own, roundoff_of(step.weights[path]), remark)
 
 
 def update_formula(step: Any, path: str, index: tuple[int, ...]) -> Formula:
@@ -225,31 +232,43 @@ def update_formula(step: Any, path: str, index: tuple[int, ...]) -> Formula:
     variable = step.parts.weights[step.weight_place(path, path)]
     optimizer = step.parts.optimizer
     moved, change, after = change_of(step, path, index)
-    before = step.weights[path][index]
-    recorded = float(np.float64(step.weights_after[path][index]) - np.float64(before))
+    before = float(step.weights[path][index])
+    own, remark = _after_opened(step, path, index)
     if moved is not None and optimizer is not None:
         weight = Number(before, indexed(path, index))
-        if variable.constraint is not None:
+        if variable.constraint is not None or not np.isfinite(before):
             change = after - weight
         elif optimizer.decays(variable):
             change = change - weight * optimizer.weight_decay * moved.learning_rate
     # The weight after is rounded as a weight is, however small the change.
-    error = 2.0 * abs(float(before)) + 2.0 * abs(float(step.weights_after[path][index]))
-    return Formula(
-        f"{indexed(path, index)}.update",
-        Rounded(change, error),
-        recorded,
-        roundoff_of(step.weights[path]),
+    error = 2.0 * abs(before) + 2.0 * abs(own)
+    name = f"{indexed(path, index)}.update"
+    return Formula(name, Rounded(change, error), own - before, roundoff_of(step.weights[path]), remark)
+
+
+def _after_opened(step: Any, path: str, index: tuple[int, ...]) -> tuple[float, str]:
+    """The weight after the opened step, and what to say if that of the training is another.
+
+    The arithmetic is that of the opened step, with its gradients. Where a gradient is mere rounding,
+    the program that trained has rounded it otherwise.
+    """
+    place = step.weight_place(path, path)
+    own, trained = (
+        float(np.asarray(step.opening.weights[place])[index]),
+        float(step.weights_after[path][index]),
     )
+    same = own == trained or (np.isnan(own) and np.isnan(trained))
+    return own, "" if same else f"in the training, by rounding: {trained:.9g}"
 
 
 def change_of(step: Any, path: str, index: tuple[int, ...]) -> tuple[Moved | None, Expression, Expression]:
     """What the optimizer was given, what it adds to the weight, and the weight after the step."""
     variable = step.parts.weights[step.weight_place(path, path)]
     optimizer = step.parts.optimizer
-    before, after = step.weights[path][index], step.weights_after[path][index]
-    moved = moved_by(step, path, index) if optimizer is not None else None
+    before, after = step.weights[path][index], _after_opened(step, path, index)[0]
     rule = None if optimizer is None else stated_by(optimizer, "rule", "update_step")
+    states = rule is not None and "apply" not in vars(type(optimizer))
+    moved = moved_by(step, path, index) if states else None
     change = rule(moved) if rule is not None and moved is not None else None
     if moved is None or change is None:
         # A transformation of optax, or a rule of one's own, says by how much, and not why.

@@ -22,14 +22,14 @@ class Push(NamedTuple):
     """What one row of the batch says about a weight.
 
     Attributes:
-        row: the number of the row in the rows that were trained on.
+        row: the number of the row in the rows that were trained on; None if they have no numbers.
         example: its place in the batch.
         gradient: the gradient of its own loss.
         share: how much of its loss is in the cost (1/32 in a batch of 32).
         push: share * gradient: its part of the gradient. The weight is moved the other way.
     """
 
-    row: int
+    row: int | None
     example: int
     gradient: float
     share: float
@@ -37,11 +37,17 @@ class Push(NamedTuple):
 
 
 class Pushes(list[Push]):
-    """Which rows pushed a weight, the strongest first; `penalty` is the part of regularizers."""
+    """Which rows pushed a weight, the strongest first; `penalty` is the part of regularizers.
 
-    def __init__(self, pushes: Sequence[Push], name: str, gradient: float, penalty: float) -> None:
+    For `one` weight pushes have signs, and their sum with the penalty is the gradient; for an array of
+    weights they are lengths.
+    """
+
+    def __init__(
+        self, pushes: Sequence[Push], name: str, gradient: float, penalty: float, one: bool = True
+    ) -> None:
         super().__init__(pushes)
-        self.name, self.gradient, self.penalty = name, gradient, penalty
+        self.name, self.gradient, self.penalty, self.one = name, gradient, penalty, one
 
     def __str__(self) -> str:
         return story.pushes(self)
@@ -61,6 +67,10 @@ def gradients_by_example(step: Any, path: str) -> NumPy:
     """
     name, index, _ = parsed(path)
     place = step.weight_place(name, path)
+    if step.losses is None:
+        raise ArgumentError(
+            message("without a loss there are no examples.", came="a model compiled without a loss")
+        )
     if index is not None:
         return _of_entry(step, place, require_index(path, index, step.weights[name].shape))
     variable_size = int(np.prod(step.weights[name].shape))
@@ -104,6 +114,10 @@ def pushes_of(step: Any, path: str) -> Pushes:
     """
     name, index, _ = parsed(path)
     step.weight_place(name, path)
+    if step.losses is None:
+        raise ArgumentError(
+            message("without a loss there are no examples that push.", came="a model compiled without a loss")
+        )
     if index is None and step.weights[name].size == 1:
         index = (0,) * step.weights[name].ndim
         path = indexed(name, index)
@@ -111,12 +125,13 @@ def pushes_of(step: Any, path: str) -> Pushes:
     if by_example.ndim > 1:
         by_example = np.sqrt(np.square(by_example).sum(axis=tuple(range(1, by_example.ndim))))
     shares = step.shares_by_example()
+    rows = [None] * len(by_example) if step.rows is None else step.rows.tolist()
     pushes = [
-        Push(int(row), place, float(gradient), float(share), float(gradient * share))
-        for place, (row, gradient, share) in enumerate(zip(step.rows, by_example, shares, strict=True))
+        Push(row, place, float(gradient), float(share), float(gradient * share))
+        for place, (row, gradient, share) in enumerate(zip(rows, by_example, shares, strict=True))
     ]
     pushes.sort(key=lambda each: -abs(each.push))
     whole, penalty = step.gradients[name], step.penalty_gradient(name)
     if index is not None:
         return Pushes(pushes, path, float(whole[index]), float(penalty[index]))
-    return Pushes(pushes, path, float(np.linalg.norm(whole)), float(np.linalg.norm(penalty)))
+    return Pushes(pushes, path, float(np.linalg.norm(whole)), float(np.linalg.norm(penalty)), one=False)

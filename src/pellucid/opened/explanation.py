@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from pellucid.arrays import Arrays
-from pellucid.opened.programs import Traced
+from pellucid.engine import compiled
+from pellucid.opened.programs import Traced, in_sight
 from pellucid.opened.seen import Pass
 from pellucid.replay import values_by_path
 from pellucid.step import Parts, Values
@@ -50,9 +51,10 @@ class Explanation(Pass):
             found = parts.forward(weights, others, x, training=False, handed=Handed())
             return found.outputs, found.handed
 
-        outputs, handed = jax.jit(forward)(*values, x)
+        with in_sight():
+            outputs, handed = compiled(forward, *values, x)(*values, x)
         count = len(jax.tree.leaves(x)[0])
-        layers = traced.layers(handed, {}, count)
+        layers = traced.layers(handed, {}, count, count)
         made = cls(
             parts, x, layers, values_by_path(parts.weights, values[0]), jax.tree.map(np.asarray, outputs)
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pellucid.arrays import Arrays
+from pellucid.errors import StateError, message
 from pellucid.layers.layer import Layer
 from pellucid.opened.seen import LayerPass, Layers
 from pellucid.step import Batch, Parts, State, Values, step
@@ -44,6 +46,7 @@ class Traced:
     calls: list[tuple[str, Layer, int]]
     shapes: dict[str, Any]
     drawn: set[str]
+    shared: set[str]
 
     @classmethod
     def of(cls, parts: Parts, state: tuple[Values, Values], x: Arrays, training: bool) -> Traced:
@@ -55,7 +58,7 @@ class Traced:
 
         shapes = jax.eval_shape(forward, *state, x)
         calls = [each for each in handed.calls if each[1].shown_when_opened]
-        return cls(calls, shapes, handed.drawn)
+        return cls(calls, shapes, handed.drawn, handed.shared)
 
     def nudges(self) -> dict[str, Any]:
         """Zeros for all values whose gradients are wanted: z and outputs."""
@@ -65,22 +68,47 @@ class Traced:
             if re.search(r"\.(z|output(_\d+)?)$", name) and jnp.issubdtype(spec.dtype, jnp.floating)
         }
 
-    def layers(self, handed: Mapping[str, Any], slopes: Mapping[str, Any], count: int) -> Layers:
-        """What each layer did, cut to the rows that count."""
+    def layers(self, handed: Mapping[str, Any], slopes: Mapping[str, Any], rows: int, count: int) -> Layers:
+        """What each layer did with the rows; of those that fill up the batch, nothing."""
         found = Layers()
         for name, layer, _ in self.calls:
             own = rf"{re.escape(name)}\.(\w+)"
+            shared: set[str] = set()
 
-            def those(values: Mapping[str, Any], own: str = own) -> dict[str, NumPy]:
-                matched = ((re.fullmatch(own, key), value) for key, value in values.items())
-                return {m[1]: _cut(np.asarray(v), count) for m, v in matched if m is not None}
+            def those(
+                values: Mapping[str, Any], own: str = own, shared: set[str] = shared
+            ) -> dict[str, NumPy]:
+                told: dict[str, NumPy] = {}
+                for key, value in values.items():
+                    if (matched := re.fullmatch(own, key)) is None:
+                        continue
+                    array = np.asarray(value)
+                    by_row = key not in self.shared and array.ndim > 0 and len(array) == rows
+                    told[matched[1]] = array[:count] if by_row else array
+                    if not by_row:
+                        shared.add(matched[1])
+                return told
 
-            found.append(LayerPass(name, layer, those(handed), those(slopes)))
+            found.append(LayerPass(name, layer, those(handed), those(slopes), shared))
         return found
 
 
-def _cut(array: NumPy, count: int) -> NumPy:
-    return array[:count] if array.ndim and len(array) > count and count else array
+@contextlib.contextmanager
+def in_sight() -> Generator[None]:
+    """Say what it means when JAX complains of values that left the loop they were made in."""
+    try:
+        yield
+    except (jax.errors.UnexpectedTracerError, TypeError) as error:
+        if isinstance(error, TypeError) and "compiled for" not in str(error):
+            raise
+        raise StateError(
+            message(
+                "a layer calls other layers inside of jax.lax.scan, jax.vmap or the like, and what they "
+                "compute there is out of sight.",
+                expected="layers that are called in the layer's call itself",
+                mend="write the loop in Python, or compute without layers inside of it.",
+            )
+        ) from error
 
 
 def opening(parts: Parts, nudges: Any, state: State, batch: Batch) -> Opening:

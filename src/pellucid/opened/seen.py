@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import jax
@@ -32,13 +33,19 @@ class LayerPass:
         d_z, d_output: the gradients of the cost by z and by the output, of the same shapes; None where
             only the forward pass was opened.
         arrays: all that it handed out, by name: also "kept" of Dropout, "mean" of normalizations, ...
+        shared: the names of those that are for the whole batch, and not for each row.
     """
 
     def __init__(
-        self, name: str, layer: Layer, arrays: Mapping[str, NumPy], slopes: Mapping[str, NumPy]
+        self,
+        name: str,
+        layer: Layer,
+        arrays: Mapping[str, NumPy],
+        slopes: Mapping[str, NumPy],
+        shared: Collection[str] = (),
     ) -> None:
         self.name, self.layer = name, layer
-        self.arrays, self.slopes = dict(arrays), dict(slopes)
+        self.arrays, self.slopes, self.shared = dict(arrays), dict(slopes), frozenset(shared)
 
     @property
     def input(self) -> Any:
@@ -122,9 +129,20 @@ class Pass:
 
     def unit(self, layer: LayerPass, what: str, index: tuple[int, ...], example: int) -> Unit:
         """What a layer needs to know to state the arithmetic of one of its numbers."""
-        first = self.columns if layer is self.layers[0] and self.columns else ()
+        first = self.columns if layer is self.layers[0] and self._names_fit else ()
         known = (layer.arrays, self.values, self.training, first, layer.slopes)
         return Unit(layer.name, what, index, example, *known)
+
+    @functools.cached_property
+    def _names_fit(self) -> bool:
+        """Whether the first layer is given the rows as they are, so that their names are its inputs'."""
+        given = self.layers[0].input
+        if not self.columns or not isinstance(given, np.ndarray) or not isinstance(self.x, np.ndarray):
+            return False
+        rows = cast(NumPy, self.x)
+        return given.shape == rows.shape and bool(
+            np.array_equal(given, rows.astype(given.dtype), equal_nan=True)
+        )
 
     def formula(self, reference: str, example: int = 0) -> Formula:
         """The arithmetic of one number, with its value and the recorded number it was compared with.
@@ -140,11 +158,12 @@ class Pass:
         layer, kind = self._layer_and_kind(name, what, reference)
         self.require_example(example)
         array = layer.arrays[kind]
-        place = require_index(reference, index, array.shape[1:])
+        whole = kind in layer.shared
+        place = require_index(reference, index, array.shape if whole else array.shape[1:])
         roundoff = roundoff_of(array)
         known = f"{layer.name}.{kind}"
-        if kind not in ("z", "output"):
-            value = Number(array[(example, *place)], indexed(known, place))
+        if kind not in ("z", "output") or whole:
+            value = Number(array[place if whole else (example, *place)], indexed(known, place))
             return Formula(indexed(known, place), value, value.value, roundoff)
         stated = stated_by(layer.layer, "formula", "call")
         expression = None if stated is None else stated(self.unit(layer, kind, place, example))
@@ -184,6 +203,7 @@ class Pass:
         return [f"{layer.name}.{kind}" for layer in self.layers for kind in layer.arrays]
 
     def require_example(self, example: int) -> None:
+        """Raise ArgumentError if there is no such row."""
         if not 0 <= example < self.rows_count:
             raise ArgumentError(
                 message(
@@ -200,10 +220,10 @@ def parsed(reference: str) -> tuple[str, tuple[int, ...] | None, str]:
     >>> parsed("dense/kernel[2,3].gradient"), parsed("dense.z[3]"), parsed("cost")
     (('dense/kernel', (2, 3), 'gradient'), ('dense.z', (3,), ''), ('cost', None, ''))
     """
-    found = re.fullmatch(
-        r"\s*([^\[\]]+?)(?:\[\s*(\d+(?:\s*,\s*\d+)*)\s*\])?(?:\.(gradient|update))?\s*", str(reference)
+    found = isinstance(reference, str) and re.fullmatch(
+        r"\s*([^\[\]]+?)(?:\[\s*(\d+(?:\s*,\s*\d+)*)\s*\])?(?:\.(gradient|update))?\s*", reference
     )
-    if found is None:
+    if not found:
         raise ArgumentError(
             message(
                 "this names no number.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import jax
@@ -18,15 +19,18 @@ from pellucid.formula import Formula
 from pellucid.opened import arithmetic, examples, programs
 from pellucid.opened.examples import Pushes
 from pellucid.opened.programs import Opening, Traced, opening
-from pellucid.opened.seen import LayerPass, Pass, parsed, require_index
+from pellucid.opened.seen import Pass, parsed, require_index
 from pellucid.opened.what_if import WhatIf, what_if
 from pellucid.replay import Place, Replay, values_by_path
 from pellucid.step import Parts, State, Values
 from pellucid.views import html, story
 
 NumPy = np.ndarray[Any, Any]
-#: An opened step that differs from the training by more than this part of it is not shown.
+#: A cost that differs from that of the training by more than this part of it is not shown.
 TOLERATED = 1e-3
+#: The same for how far a weight moved. Rounding of a gradient is enlarged by rules that divide by its size,
+#: and a gradient that is this small beside the largest may be nothing but rounding.
+TOLERATED_UPDATE, NOISE = 0.05, 1e-4
 
 
 def open_step(replay: Replay, number: int, given: Rows | None = None, columns: Sequence[str] = ()) -> Step:
@@ -41,16 +45,19 @@ def open_step(replay: Replay, number: int, given: Rows | None = None, columns: S
     if replay.trained is not None:
         replay.rows(given)
     before = replay.state_before(number)
-    after = replay.run(before, number, number + 1)
+    after, told = replay.step(before, number)
     place = replay.batch(number)
-    logged = replay.record.log.row(number)
-    opened = Step.of(replay.engine, before, place, columns)
+    with jax.disable_jit(replay.record.facts.eager):
+        opened = Step.of(replay.engine, before, place, columns)
     opened.number = number
     opened.epoch, opened.batch = replay.record.place_of(number)
     opened.epoch += replay.record.facts.first_epoch
-    opened.batches_in_epoch = len(replay.record.steps_of(opened.epoch - replay.record.facts.first_epoch))
+    own = replay.record.steps_of(opened.epoch - replay.record.facts.first_epoch)
+    opened.batches_in_epoch = replay.record.facts.steps_per_epoch or len(own)
+    if replay.trained is not None and replay.trained.numbers is not None:
+        opened.numbers = replay.trained.numbers[place.rows]
     opened.rows_in_all = replay.record.facts.rows
-    opened.compare(after, None if logged is None else float(logged[0]))
+    opened.compare(after, told, replay.record.log.row(number))
     return opened
 
 
@@ -81,12 +88,29 @@ def difference(one: Any, other: Any) -> float:
     return float(np.nan_to_num(gap / (scale or 1.0), nan=np.inf).max())
 
 
+def _update_off(before: NumPy, ours: NumPy, theirs: NumPy, gradient: NumPy, noise: float) -> float:
+    """How far two updates are apart, as a part of the largest; where the gradient is more than noise."""
+    if not ours.size:
+        return 0.0
+    with np.errstate(all="ignore"):
+        move = np.asarray(theirs, np.float64) - before
+        gap = np.abs(np.asarray(ours, np.float64) - theirs)
+        rounding = 4 * np.finfo(np.float32).eps * np.abs(theirs)
+        counts = (np.abs(gradient) > noise) & (gap > rounding)
+        scale = float(np.abs(move[np.isfinite(move)]).max(initial=0.0))
+        off = np.where(np.isnan(ours) & np.isnan(theirs), 0.0, gap)[counts]
+    if not off.size:
+        return 0.0
+    return float(np.nan_to_num(off.max(initial=0.0), nan=np.inf)) / (scale or 1.0)
+
+
 class Step(Pass):
     """One training step, opened.
 
     Attributes:
         number, epoch, batch: which step: in all, its epoch, and its place in the epoch, from 0.
-        rows: the numbers of the batch's rows among the rows that were trained on.
+        rows: the numbers of the batch's rows among the rows that were trained on; None where they came
+            from a stream, and have none.
         x, y, sample_weight: the rows themselves, their targets and their weights (or None).
         layers: each with `name`, `input`, `z`, `output`, `d_z`, `d_output`; found by number or name.
         losses: the loss of each example, before weights and mean.
@@ -95,6 +119,7 @@ class Step(Pass):
         weights, gradients, updates, weights_after: by path, "dense/kernel".
         optimizer: `optimizer.learning_rate`, and its state `before` and `after` by name.
         exact: whether all numbers are those of the training, bit for bit.
+        differences: what differs otherwise; None of a step that was not trained (a what-if).
         difference: the largest difference otherwise, as a part of the number.
     """
 
@@ -102,6 +127,8 @@ class Step(Pass):
     number = epoch = batch = 0
     batches_in_epoch = 0
     rows_in_all = 0
+    #: The numbers of the rows in the table that they came from, from 1, if they came from one.
+    numbers: Any = None
 
     def __init__(
         self,
@@ -114,7 +141,8 @@ class Step(Pass):
     ) -> None:
         parts = engine.parts
         count = place.size
-        layers = traced.layers(opened.handed, opened.slopes or {}, count)
+        given = len(jax.tree.leaves(place.batch.x)[0])
+        layers = traced.layers(opened.handed, opened.slopes or {}, given, count)
         super().__init__(
             parts,
             place.whole.x,
@@ -137,7 +165,10 @@ class Step(Pass):
         self.opening = opened
         self.weights_after = values_by_path(parts.weights, opened.weights)
         self.optimizer = OptimizerPass(parts, state, opened.optimizer, self.update_values)
-        self.differences: dict[str, float] = {}
+        #: What differs from the training, and by what part; None if it was compared with none.
+        self.differences: dict[str, float] | None = None
+        #: What makes this step another than that of the training, in words.
+        self.changes: list[str] = []
 
     @classmethod
     def of(cls, engine: Engine, state: State, place: Place, columns: Sequence[str] = ()) -> Step:
@@ -147,49 +178,80 @@ class Step(Pass):
         traced = Traced.of(parts, (state.weights, state.others), place.batch.x, training=True)
         nudges = traced.nudges()
         function = functools.partial(opening, parts)
-        opened = engine.program("opened", function, None, nudges, full, place.batch)(
-            nudges, full, place.batch
-        )
+        with programs.in_sight():
+            program = engine.program("opened", function, None, nudges, full, place.batch)
+            opened = program(nudges, full, place.batch)
         return cls(engine, state, place, traced, opened, columns)
 
     @property
     def updates(self) -> dict[str, NumPy]:
         """How far each weight moved: weights_after - weights."""
-        return {path: self.weights_after[path] - value for path, value in self.weights.items()}
+        with np.errstate(invalid="ignore"):
+            return {path: self.weights_after[path] - value for path, value in self.weights.items()}
 
     # How it compares with the training.
 
-    def compare(self, after: State, logged: float | None) -> None:
-        """Compare with what the loop computed, take over its weights, and refuse what does not agree."""
-        ours = values_by_path(self.parts.weights, self.opening.weights)
-        loops = values_by_path(self.parts.weights, after.weights)
-        found = {f"{path} after": difference(ours[path], loops[path]) for path in loops}
+    def compare(self, after: State, told: NumPy, logged: NumPy | None) -> None:
+        """Compare with what the loop computed, take over its weights, and refuse what does not agree.
+
+        Args:
+            after: the state after the step, by the loop, run again.
+            told: cost and learning rate of the step, by the loop, run again.
+            logged: the same as the training logged it; None if this step is not in the log.
+        """
+        parts, opened = self.parts, self.opening
+        found: dict[str, float] = {}
+        refused: dict[str, float] = {}
+
+        def numbers(name: str, ours: Any, theirs: Any, tolerated: float = TOLERATED) -> None:
+            found[name] = difference(ours, theirs)
+            if found[name] > tolerated:
+                refused[name] = found[name]
+
+        numbers("the cost", np.float32(self.cost), told[0])
+        numbers("the learning rate", np.float32(self.optimizer.learning_rate), told[1])
         if logged is not None:
-            found["cost"] = difference(np.float32(self.cost), np.float32(logged))
-        self.differences = {name: value for name, value in found.items() if value}
-        if any(value > TOLERATED for value in self.differences.values()):
-            name = max(self.differences, key=lambda each: self.differences[each])
+            numbers("the cost, run again,", told[0], logged[0])
+            numbers("the learning rate, run again,", told[1], logged[1])
+        ours, loops = (values_by_path(parts.others, values) for values in (opened.others, after.others))
+        for path, value in loops.items():
+            numbers(f"{path} after the step", ours[path], value)
+        largest = max((float(np.abs(g).max(initial=0.0)) for g in self.gradients.values()), default=0.0)
+        ours, loops = (values_by_path(parts.weights, values) for values in (opened.weights, after.weights))
+        for path, value in loops.items():
+            found[f"{path} after"] = difference(ours[path], value)
+            off = _update_off(self.weights[path], ours[path], value, self.gradients[path], NOISE * largest)
+            if off > TOLERATED_UPDATE:
+                refused[f"the update of {path}"] = off
+        if refused:
+            name = max(refused, key=lambda each: refused[each])
             raise StateError(
                 message(
                     f"step {self.number}, opened, is not the step that was trained.",
-                    came=f"{name} differs by {self.differences[name]:.2g} of it",
+                    came=f"{name} differs by {refused[name]:.2g} of it",
                     expected="the same numbers, to rounding",
                     mend="a layer, loss or optimizer has been changed since fit, or draws random numbers "
                     "that do not come from its variables.",
                 )
             )
+        self.differences = {name: value for name, value in found.items() if value}
         self.weights_after = loops
-        self.optimizer = OptimizerPass(self.parts, self.state, after.optimizer, self.update_values)
+        self.optimizer = OptimizerPass(parts, self.state, after.optimizer, self.update_values)
 
     @property
     def exact(self) -> bool:
-        """Whether all numbers are those of the training, bit for bit."""
-        return not self.differences
+        """Whether all numbers are those of the training, bit for bit; never of a what-if."""
+        return self.differences == {}
 
     @property
     def difference(self) -> float:
         """The largest difference from the training, as a part of the number."""
-        return max(self.differences.values(), default=0.0)
+        return max((self.differences or {}).values(), default=0.0)
+
+    @functools.cached_property
+    def followed(self) -> int:
+        """The example that the story follows if none is named: the one with the largest loss."""
+        return story.followed(self)[0]
 
     # Whose gradient it is.
 
@@ -205,11 +267,17 @@ class Step(Pass):
         return examples.gradients_by_example(self, path)
 
     def pass_state(self) -> tuple[Values, Values]:
+        """The weights and other values that the forward pass of this step reads."""
         return self.state.weights, self.state.others
 
     def shares_by_example(self) -> NumPy:
         """How much of each example is in the cost."""
         return self.shares.reshape(len(self.shares), -1).sum(axis=1)
+
+    @property
+    def plain_mean(self) -> bool:
+        """Whether the cost is the mean over the examples, each with the same weight."""
+        return arithmetic.plain_mean(self)
 
     def penalty_gradient(self, path: str) -> NumPy:
         """The part of a weight's gradient that comes from penalties rather than from examples."""
@@ -258,12 +326,14 @@ class Step(Pass):
                 "dense/kernel[2,3].gradient"      as the mean over the examples
                 "dense/kernel[2,3].update"        how far the optimizer moves it
                 "dense/kernel[2,3]"               the weight after the step
-            example: which row of the batch; the first if not said.
+            example: which row of the batch; if not said, the one that the story follows, `followed`.
 
         Raises:
             ArgumentError: if there is no such number, or nothing states its arithmetic.
         """
         name, index, what = parsed(reference)
+        if example is not None and (isinstance(example, bool) or not hasattr(example, "__index__")):
+            raise ArgumentError(message("an example is a whole number.", came=repr(example)))
         if name == "cost" and index is None and not what:
             return arithmetic.cost_formula(self)
         if name == "loss" and not what:
@@ -281,14 +351,15 @@ class Step(Pass):
         if "/" in name and "." not in name:
             self.weight_place(name, reference)
         stem, _, kind = name.rpartition(".")
-        if kind in ("d_z", "d_output") and not what:
-            layer: LayerPass = self.layers[stem]
-            self.require_example(example or 0)
-            if kind.removeprefix("d_") in layer.slopes:
-                return arithmetic.slope_formula(
-                    self, layer, kind.removeprefix("d_"), index, reference, example or 0
-                )
-        return super().formula(reference, example or 0)
+        one = self.followed if example is None else example
+        self.require_example(one)
+        if kind in ("d_z", "d_output") and not what and kind.removeprefix("d_") in self.layers[stem].slopes:
+            made = arithmetic.slope_formula(
+                self, self.layers[stem], kind.removeprefix("d_"), index, reference, one
+            )
+        else:
+            made = super().formula(reference, one)
+        return made if example is not None else replace(made, remark=f"example {one}")
 
     # Checking.
 
@@ -348,7 +419,7 @@ class Step(Pass):
 
         Args:
             learning_rate: another learning rate.
-            optimizer: another optimizer: a name or an object. It begins without a memory.
+            optimizer: another optimizer: a name or an object. It begins anew, without a memory.
             weights: other weights: {"dense/kernel[2,3]": 0.5}, or a whole array by its path.
             x, y: other numbers in the batch: {(4, 2): 1.5} changes feature 2 of example 4.
             settings: other settings of the optimizer: beta_1=0.5, clipnorm=1.0, ...
@@ -385,7 +456,8 @@ class Step(Pass):
         return self.story()
 
     def __repr__(self) -> str:
-        return f"<Step {self.number}: epoch {self.epoch}, batch {self.batch}, cost {self.cost:.6g}>"
+        what_if = f" if {' and '.join(self.changes)}" if self.changes else ""
+        return f"<Step {self.number}{what_if}: epoch {self.epoch}, batch {self.batch}, cost {self.cost:.6g}>"
 
     def _repr_html_(self) -> str:
         return html.step(self)
@@ -416,7 +488,11 @@ class OptimizerPass:
             for name, array in values.items()
             if name.startswith(f"{variable.path}/") and name.count("/") == variable.path.count("/") + 1
         }
-        shared = {n: a for n, a in values.items() if "/" not in n and n not in ("iteration", "learning_rate")}
+        shared = {
+            name: array
+            for name, array in values.items()
+            if "/" not in name and name not in ("iteration", "learning_rate") and not array.shape
+        }
         return {**shared, **own}
 
     def __repr__(self) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from pellucid import optimizers
 from pellucid.data import Rows
 from pellucid.engine import Engine
-from pellucid.errors import ArgumentError, did_you_mean, message
+from pellucid.errors import ArgumentError, ShapeError, did_you_mean, message
+from pellucid.formula import indexed
 from pellucid.opened.seen import parsed, require_index
 from pellucid.replay import Place
 from pellucid.step import Parts, State
@@ -59,15 +60,39 @@ def what_if(
     if optimizer is not None or settings or learning_rate is not None:
         engine, state, said = _other_optimizer(step, learning_rate, optimizer, settings)
         changes += said
+    if weights is not None and not isinstance(weights, Mapping):
+        raise ArgumentError(
+            message(
+                "weights says which are changed.",
+                came=type(weights).__name__,
+                expected='{"dense/kernel[0,0]": value}',
+            )
+        )
     if weights:
         values = dict(zip(step.weights, state.weights, strict=True))
         for reference, value in weights.items():
-            name, index, _ = parsed(reference)
+            name, index, suffix = parsed(reference)
+            if suffix:
+                raise ArgumentError(
+                    message(
+                        "weights are changed, and their gradients follow.",
+                        came=repr(reference),
+                        expected=repr(reference.removesuffix(f".{suffix}")),
+                    )
+                )
             step.weight_place(name, reference)
             array = np.array(values[name])
-            array[index if index is None else require_index(reference, index, array.shape)] = value
-            if index is None:
-                array = np.array(np.broadcast_to(value, array.shape), array.dtype)
+            if index is None and np.shape(value) != array.shape:
+                raise ShapeError(
+                    message(
+                        f"a whole array of weights takes the place of {name}.",
+                        came=f"a value of shape {np.shape(value)}",
+                        expected=f"shape {array.shape}",
+                        mend=f'one weight is "{indexed(name, (0,) * array.ndim)}".',
+                    )
+                )
+            place_of = ... if index is None else require_index(reference, index, array.shape)
+            array[place_of] = value
             values[name] = array
             changes.append(f"{reference} = {value}" if index is not None else f"other {reference}")
         state = state._replace(weights=tuple(values.values()))
@@ -80,10 +105,19 @@ def what_if(
     after = type(step).of(engine, state, place, step.columns)
     after.number, after.epoch, after.batch = step.number, step.epoch, step.batch
     after.batches_in_epoch, after.rows_in_all = step.batches_in_epoch, step.rows_in_all
+    after.changes = changes
     return WhatIf(step, after, changes)
 
 
 def _other_rows(step: Any, place: Place, what: str, given: Mapping[Any, float]) -> tuple[Place, list[str]]:
+    if not isinstance(given, Mapping):
+        raise ArgumentError(
+            message(
+                f"{what} says which numbers are changed.",
+                came=type(given).__name__,
+                expected="{(example, feature): value}",
+            )
+        )
     array = getattr(place.batch, what)
     if not isinstance(array, np.ndarray):
         raise ArgumentError(message(f"{what} is not one array.", came=str(type(array).__name__)))
@@ -99,9 +133,13 @@ def _other_rows(step: Any, place: Place, what: str, given: Mapping[Any, float]) 
                     expected=f"0 to {step.rows_count - 1}",
                 )
             )
+        if not _holds(array.dtype, value):
+            raise ArgumentError(
+                message(f"{what} holds numbers of another kind.", came=repr(value), expected=str(array.dtype))
+            )
         try:
             array[index] = value
-        except (IndexError, ValueError):
+        except (IndexError, ValueError, TypeError):
             raise ArgumentError(
                 message(f"there is no such number in {what}.", came=repr(key), expected=str(array.shape))
             ) from None
@@ -110,8 +148,20 @@ def _other_rows(step: Any, place: Place, what: str, given: Mapping[Any, float]) 
     whole = Rows(
         cut if what == "x" else place.whole.x, cut if what == "y" else place.whole.y, place.whole.weight
     )
+    if what == "y":
+        step.parts.objective.check_targets(cut, step.outputs)
     said = [f"{what}[{key}] = {value}" for key, value in given.items()]
     return Place(batch, place.rows, place.size, whole), said
+
+
+def _holds(dtype: Any, value: Any) -> bool:
+    """Whether an array of this type can hold a number, up to rounding."""
+    if np.dtype(dtype).kind == "f":
+        return True
+    try:
+        return bool(np.array(value).astype(dtype) == value)
+    except (OverflowError, ValueError, TypeError):
+        return False
 
 
 def _column(step: Any, name: str) -> int:
@@ -140,14 +190,15 @@ def _other_optimizer(
         config["learning_rate"] = learning_rate
         said.append(f"learning_rate = {learning_rate}")
     known = made.from_config(config)
-    known.name = current.name if current is not None else known.name
+    if current is not None:
+        known.name = current.name
+        known.decays_like(current)
     known.build(step.parts.weights)
     before = step.optimizer.before
     values: list[Any] = []
     for variable in known.variables:
         key = variable.path.partition("/")[2]
         keep = optimizer is None and key in before and key != "learning_rate"
-        keep = keep or key == "iteration"
-        values.append(before[key] if keep and key in before else variable.value)
+        values.append(before[key] if keep else variable.value)
     parts = Parts(step.parts.model, step.parts.objective, known)
     return Engine(parts), step.state._replace(optimizer=tuple(values)), said

@@ -52,6 +52,7 @@ class Prepared:
         counts: how many rows have each label; empty for numbers.
         train, validation, test: the places of the rows in x and y.
         seed: what everything random was and will be drawn from.
+        numbers: the number of each row of x in the table, from 1.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Prepared:
     validation: NumPy
     test: NumPy
     seed: int
+    numbers: NumPy | None = None
 
     @property
     def rows(self) -> dict[str, int]:
@@ -165,7 +167,8 @@ def prepare(
             schema = replace(
                 schema, target=replace(schema.target, mean=float(seen.mean()), spread=spread or 1.0)
             )
-        return Prepared(opened.name, opened.rows, schema, x, y, decided.counts, *parts, seed)
+        numbered = np.arange(1, opened.rows + 1)[known]
+        return Prepared(opened.name, opened.rows, schema, x, y, decided.counts, *parts, seed, numbered)
 
 
 def divide(decided: Decided, y: NumPy, seed: int) -> tuple[NumPy, NumPy, NumPy]:
@@ -226,6 +229,8 @@ def train(
         recorded = model.history
         if recorded is not None:
             recorded.columns = [feature.name for feature in prepared.schema.features]
+            if prepared.numbers is not None:
+                recorded.comes_from(prepared.numbers[rows])
             recorded.labels = [str(label) for label in target.labels]
         both = np.concatenate([rows, held_out])
         linear, converged = train_linear(prepared, x[both], targets[both])

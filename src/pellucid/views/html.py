@@ -41,7 +41,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def step(opened: Any) -> str:
     """An opened step: what it is, its layers and weights, and its four parts with their formulas."""
-    example, because = story._default_example(opened)
+    example, because = story.followed(opened)
     head = html.escape(story._title(opened)[0])
     batch = html.escape("\n".join(story._batch(opened, example, because)))
     parts = [f"<p><b>{head}</b></p><pre>{batch}</pre>"]

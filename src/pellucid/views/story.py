@@ -28,9 +28,17 @@ def tell(
     """The story of a step; arguments as for `Step.story`."""
     chosen = _chosen_layers(step, layer)
     require_detail(detail)
+    _require_whole("example", example)
+    _require_whole("unit", unit)
+    if unit is not None and layer is None:
+        raise ArgumentError(
+            message(
+                "say which layer the unit is of.", came=f"unit={unit}", mend='story(layer="dense", unit=2).'
+            )
+        )
     because = ""
     if example is None:
-        example, because = _default_example(step)
+        example, because = followed(step)
     step.require_example(example)
     terms = 10**9 if detail == "full" else TERMS
     lines = [*_title(step), "", *_batch(step, example, because), ""]
@@ -43,9 +51,9 @@ def tell(
     lines += ["", "GRADIENT  how the cost changes with each number, from the end to the beginning"]
     back = _backward(step, chosen, units, example, terms)
     lines += back
-    lines += [
-        f"  {'and with' if back else 'with'} a weight, as the mean over the {step.rows_count} examples:"
-    ]
+    over = "mean" if step.plain_mean else "weighted sum" if step.sample_weight is not None else "sum"
+    join = "and with" if back else "with"
+    lines += [f"  {join} a weight, as the {over} over the {step.rows_count} examples:"]
     weights = _chosen_weights(step, chosen, units, detail)
     for reference in weights:
         lines += _indented(step.formula(f"{reference}.gradient").text(terms))
@@ -59,13 +67,18 @@ def tell(
 
 def _title(step: Any) -> list[str]:
     of = f" of {step.batches_in_epoch}" if step.batches_in_epoch else ""
-    return [f"Step {step.number}: epoch {step.epoch}, batch {step.batch}{of} (all counted from 0)"]
+    what_if = f", if {' and '.join(step.changes)}" if step.changes else ""
+    return [f"Step {step.number}{what_if}: epoch {step.epoch}, batch {step.batch}{of} (all counted from 0)"]
 
 
-def _default_example(step: Any) -> tuple[int, str]:
+def followed(step: Any) -> tuple[int, str]:
+    """The example that is followed if none is named, and why."""
     losses = step.losses
     if losses is None or not len(losses):
         return 0, ""
+    if np.isnan(losses).any():
+        nan = np.isnan(np.asarray(losses)).reshape(len(losses), -1).any(axis=1)
+        return int(np.argmax(nan)), ", whose loss is no number"
     flat = np.nan_to_num(np.asarray(losses).reshape(len(losses), -1).mean(axis=1), nan=np.inf)
     return int(np.argmax(flat)), ", whose loss is the largest"
 
@@ -73,12 +86,18 @@ def _default_example(step: Any) -> tuple[int, str]:
 def _batch(step: Any, example: int, because: str) -> list[str]:
     count = step.rows_count
     among = f" of {step.rows_in_all:,}" if step.rows_in_all else ""
-    lines = [f"BATCH     {count}{among} row{'s' if among or count != 1 else ''}: {_listed(step.rows)}"]
+    which = "from a stream" if step.rows is None else _listed(step.rows)
+    if step.numbers is not None:
+        which = f"{_listed(step.numbers)} of the table, counted from 1"
+    lines = [f"BATCH     {count}{among} row{'s' if among or count != 1 else ''}: {which}"]
+    row = "" if step.rows is None else f", row {step.rows[example]}"
+    if step.numbers is not None:
+        row = f", row {step.numbers[example]} of the table"
     y = "" if step.y is None else f", y = {_values(_example_of(step.y, example))}"
     weight = ""
     if step.sample_weight is not None:
         weight = f", weight {_values(step.sample_weight[example])}"
-    lines.append(f"          followed here: example {example}, row {step.rows[example]}{because}{y}{weight}")
+    lines.append(f"          followed here: example {example}{row}{because}{y}{weight}")
     if not isinstance(step.x, dict | list | tuple):
         row = np.ravel(step.x[example])
         if step.columns and len(step.columns) == len(row):
@@ -142,6 +161,8 @@ def _unit(layer: Any, example: int, unit: int | None) -> tuple[int, ...]:
             )
         return (*(0,) * (len(shape) - 1), unit)
     slopes = layer.slopes.get("z", layer.slopes.get("output"))
+    if slopes is not None and slopes.shape != layer.output.shape:
+        slopes = layer.slopes.get("output")
     measured = np.abs(output if slopes is None or not slopes[example].any() else slopes[example])
     place = int(np.argmax(np.nan_to_num(measured, nan=np.inf)))
     return tuple(int(each) for each in np.unravel_index(place, shape))
@@ -179,6 +200,8 @@ def _cost(step: Any, example: int, terms: int) -> list[str]:
 def _chosen_layers(step: Any, layer: str | int | None) -> list[Any]:
     if layer is None:
         return list(step.layers)
+    if not isinstance(layer, str):
+        _require_whole("layer", layer)
     if isinstance(layer, int) and not -len(step.layers) <= layer < len(step.layers):
         raise ArgumentError(
             message("there is no such layer.", came=f"layer={layer}", expected=f"0 to {len(step.layers) - 1}")
@@ -222,7 +245,9 @@ def _optimizer(step: Any) -> str:
 
 
 def _agreement(step: Any) -> str:
-    if not getattr(step, "differences", None):
+    if step.differences is None:
+        return "This is how the step would have been; the training was another."
+    if not step.differences:
         return "Exact: the weights and the cost are those of the training, bit for bit."
     name = max(step.differences, key=lambda each: step.differences[each])
     return (
@@ -262,6 +287,16 @@ def decision(passed: Any, example: int) -> str:
     if not isinstance(outputs, np.ndarray):
         return "several outputs: see .outputs"
     given = np.ravel(outputs[example])
+    if np.isnan(given).any():
+        row = np.ravel(passed.x[example]) if isinstance(passed.x, np.ndarray) else np.zeros(0)
+        lost = np.flatnonzero(np.isnan(row)) if row.dtype.kind == "f" else []
+        named = [passed.columns[each] if len(passed.columns) == len(row) else f"x[{each}]" for each in lost]
+        why = (
+            f"{_listed(named)} {'is' if len(named) == 1 else 'are'} missing"
+            if named
+            else "weights are no numbers"
+        )
+        return f"none: the output is no number, because {why}"
     last = _last_activation(passed)
     labels = list(passed.labels)
     if len(given) == 1 and last == "sigmoid":
@@ -281,13 +316,13 @@ def decision(passed: Any, example: int) -> str:
 
 
 def _last_activation(passed: Any) -> str:
+    """The activation that the outputs come from, if nothing but their places is changed after it."""
     for each in reversed(passed.layers):
         kind = type(each.layer).__name__
         if kind == "Softmax":
             return "softmax"
-        name = getattr(getattr(each.layer, "activation", None), "__name__", "")
-        if name:
-            return name
+        if kind not in ("Flatten", "Reshape", "Dropout", "GaussianNoise"):
+            return getattr(getattr(each.layer, "activation", None), "__name__", "")
     return ""
 
 
@@ -296,14 +331,18 @@ def _last_activation(passed: Any) -> str:
 
 def pushes(found: Any) -> str:
     """Which rows pushed a weight, as a table."""
-    lines = [
-        f"What pushed {found.name}: its gradient {shown(found.gradient)} is the sum of these, "
-        "and the weight is moved the other way"
-    ]
-    lines.append(f"{'row':>10}{'example':>9}{'push':>14}")
+    said = (
+        "is the sum of these, and the weight is moved the other way"
+        if found.one
+        else "is the sum of these as vectors, whose lengths are given"
+    )
+    what = "its gradient" if found.one else "the length of its gradient,"
+    lines = [f"What pushed {found.name}: {what} {shown(found.gradient)}{'' if found.one else ','} {said}"]
+    lines.append(f"{'row':>10}{'example':>9}{'push' if found.one else 'length':>14}")
     for each in found[: 2 * LISTED]:
-        lines.append(f"{each.row:>10}{each.example:>9}{each.push:>14.6g}")
-    if len(found) > 2 * LISTED:
+        row = "-" if each.row is None else each.row
+        lines.append(f"{row:>10}{each.example:>9}{each.push:>14.6g}")
+    if len(found) > 2 * LISTED and found.one:
         rest = sum(each.push for each in found[2 * LISTED :])
         lines.append(f"{f'{len(found) - 2 * LISTED} more':>10}{'':>9}{rest:>14.6g}")
     if found.penalty:
@@ -335,6 +374,11 @@ def _length(array: Any) -> float:
 
 
 # Words and numbers.
+
+
+def _require_whole(name: str, value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__")):
+        raise ArgumentError(message(f"{name} is a whole number.", came=repr(value)))
 
 
 def require_detail(detail: str) -> None:

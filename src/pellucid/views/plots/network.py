@@ -155,7 +155,7 @@ class NetworkDisplay:
                 )
         most = whole_number("most", most, 1)
         if example is None:
-            example = story._default_example(step)[0] if opened else 0
+            example = story.followed(step)[0] if opened else 0
         elif (
             isinstance(example, bool)
             or not hasattr(example, "__index__")
