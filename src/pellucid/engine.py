@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pellucid.arrays import Array, Arrays, as_float, compilation_cache
+from pellucid.arrays import Array, Arrays, as_array, as_float, compilation_cache
 from pellucid.data import Rows
 from pellucid.progress import Progress
 from pellucid.step import Batch, Parts, State, Values, step
@@ -87,7 +87,8 @@ class Batches:
             places = jax.lax.dynamic_slice(order, (start,), (size,))
         counted = (self.rows if data.counted is None else data.counted) - start
         x, y, weight = jax.tree.map(
-            lambda array: array.at[places].get(mode="promise_in_bounds"), (data.x, data.y, data.weight)
+            lambda array: as_array(array).at[places].get(mode="promise_in_bounds"),
+            (data.x, data.y, data.weight),
         )
         if not masked and data.counted is None:
             return Batch(x, y, weight, None, size)

@@ -422,7 +422,7 @@ def _unpacked(run: saving.Run, path: Path, model: Any) -> Kept:
         held_out=None if held_out is None else (_whole(held_out[0]), _whole(held_out[1]), bool(held_out[2])),
         held_out_like=None if said["held_out_like"] is None else _like(said["held_out_like"]),
         told=_whole(said.get("told", 0)),
-        eager=bool(said.get("eager", False)),
+        eager=_yes_no(said.get("eager", False)),
     )
     record = Record(facts, steps=_whole(said["steps"]), oldest=_whole(said["oldest"]))
     record.snapshots = Snapshots()
@@ -563,6 +563,12 @@ def generator(key: NumPy, pos: int) -> dict[str, Any]:
         raise ValueError("this is no state of a generator")
     state = {"key": np.asarray(key, np.uint32), "pos": pos}
     return {"bit_generator": "MT19937", "state": state, "has_gauss": 0, "gauss": 0.0}
+
+
+def _yes_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
 
 
 def _whole(value: Any) -> int:

@@ -347,7 +347,8 @@ class Record:
         self.last = state._replace(metrics=())
         self._pending.append((steps, told))
         # Reading waits for the device; what is read was started long ago.
-        while len(self._pending) > UNREAD or (
+        # What is written down as it grows shall not lag behind.
+        while len(self._pending) > (UNREAD if self.keeper is None else 2) or (
             len(self._pending) > 2 and len(self._pending) * told.nbytes > UNREAD_BYTES
         ):
             self._settle()

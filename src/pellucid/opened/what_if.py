@@ -82,7 +82,7 @@ def what_if(
                 )
             step.weight_place(name, reference)
             array = np.array(values[name])
-            if index is None and np.shape(value) != array.shape:
+            if index is None and np.shape(value) not in ((), array.shape):
                 raise ShapeError(
                     message(
                         f"a whole array of weights takes the place of {name}.",
