@@ -57,7 +57,7 @@ def test_recording_and_opening_change_no_bit_of_a_training(name, tmp_path):
     plain, expected = case.fit([Nothing()], record=False)
     after = np.random.get_state()[1]
     kept = {} if name == "optax" else {"record": tmp_path / "run"}
-    for callback, recording in ((Nothing(), {}), (Opens(), {}), (Nothing(), kept)):
+    for callback, recording in ((Nothing(), {}), (Opens(), {}), (Opens(), kept)):
         model, history = case.fit([callback], **recording)
         same_weights(model, plain)
         assert history.history == expected.history

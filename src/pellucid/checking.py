@@ -26,6 +26,9 @@ AT_ONCE = 2**22
 WORK = 5 * 10**8
 #: A gradient agrees if it is off by no more than this part of the largest one of its array.
 TOLERANCE = 1e-3
+#: An array whose gradients are smaller than this part of the largest of all is measured as if they were that
+#: large: where they cancel out, as before a normalization, what is left of them is rounding.
+SMALL = 1e-3
 
 NumPy = np.ndarray[Any, Any]
 
@@ -125,6 +128,7 @@ def check(step: Any, entries: int | None = None, seed: int = 0) -> Check:
     all_of_them = sum(sizes) <= entries
     each_array = max(entries // max(len(sizes), 1), 1)
     arrays: list[Checked] = []
+    largest = max((_largest(gradient) for gradient in step.gradients.values()), default=0.0)
     with jax.enable_x64(True):
         weights = tuple(jnp.asarray(np.asarray(value, np.float64)) for value in state.weights)
 
@@ -149,7 +153,7 @@ def check(step: Any, entries: int | None = None, seed: int = 0) -> Check:
             worst = int(np.argmax(gap))
             along = None
             if len(chosen) < size:
-                along = _along(cost, place, weights[place], gradient, random)
+                along = _along(cost, place, weights[place], gradient, random, SMALL * largest)
             index = np.unravel_index(int(chosen[worst]), variable.shape)
             arrays.append(
                 Checked(
@@ -160,7 +164,7 @@ def check(step: Any, entries: int | None = None, seed: int = 0) -> Check:
                     indexed(variable.path, index),
                     float(gradient[chosen[worst]]),
                     float(found[worst]),
-                    float(np.abs(gradient).max(initial=0.0)),
+                    max(_largest(gradient), SMALL * largest),
                     int(kinks.sum()),
                     along,
                 )
@@ -200,11 +204,15 @@ def _differences(cost: Any, place: int, value: Any, chosen: NumPy) -> tuple[NumP
     return near, kinks
 
 
-def _along(cost: Any, place: int, value: Any, gradient: NumPy, random: Any) -> float:
+def _largest(array: NumPy) -> float:
+    return float(np.abs(np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)).max(initial=0.0))
+
+
+def _along(cost: Any, place: int, value: Any, gradient: NumPy, random: Any, least: float) -> float:
     """How far the derivative along a random direction through all weights of an array is off."""
     direction = random.choice([-1.0, 1.0], value.shape) / math.sqrt(value.size)
     both = jax.jit(lambda by: cost(place, value + by * direction))
     found = float((both(H) - both(-H)) / (2 * H))
     expected = float(np.ravel(direction) @ gradient)
-    scale = max(abs(expected), float(np.linalg.norm(gradient)) / math.sqrt(value.size), 1e-12)
+    scale = max(abs(expected), float(np.linalg.norm(gradient)) / math.sqrt(value.size), least, 1e-12)
     return abs(found - expected) / scale

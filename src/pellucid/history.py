@@ -249,6 +249,9 @@ class History(callbacks.History):
             )
         if step is not None and (epoch is not None or batch is not None):
             raise ArgumentError(message("a step has one name.", came="a number, and an epoch or batch"))
+        for name, value in (("epoch", epoch), ("batch", batch)):
+            if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__")):
+                raise ArgumentError(message(f"{name} is a whole number.", came=repr(value)))
         there = f"steps {first} to {count - 1}" if count > first else "no steps"
         if step is None:
             assert epoch is not None

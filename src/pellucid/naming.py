@@ -71,7 +71,11 @@ class Configurable:
                 config.update({key: serialize(item) for key, item in (value or {}).items()})
             elif parameter.kind is not parameter.VAR_POSITIONAL:
                 config[name] = serialize(value)
-        config.update({key: serialize(value) for key, value in self.changed_arguments().items()})
+        takes_all = any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values())
+        for name, value in self.changed_arguments().items():
+            # A class of one's own may take no name; then it is given one again.
+            if takes_all or name in signature.parameters:
+                config[name] = serialize(value)
         return config
 
     def changed_arguments(self) -> dict[str, Any]:

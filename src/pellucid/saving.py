@@ -22,7 +22,7 @@ import math
 import os
 import tempfile
 import zipfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -41,6 +41,8 @@ RECORD, DATA = "record.safetensors", "data.safetensors"
 LARGEST_RUN = 64 * 2**20
 #: The deepest that layers may hold layers, and JSON may nest.
 DEEPEST = 64
+#: Rows of so many numbers may always be given; what is made for them is bounded by the weights.
+ROW = 2**20
 _FIELDS = ("model", "schema", "report", "history", "scaling", "training")
 
 NumPy = np.ndarray[Any, Any]
@@ -370,6 +372,7 @@ def build(run: Run, path: str | os.PathLike[str] = "the run") -> Any:
         model = CATALOGUE.make({"class_name": "Sequential", **_class_of(run.model)})
         if (shape := run.model.get("build_input_shape")) and not model.built:
             _build(model, shape)
+        _name_as_written(model, list(run.weights))
         variables = {variable.path: variable for variable in model.weights}
     except Exception as problem:  # whatever a layer says about arguments that it cannot use
         raise damaged(path, f"no network can be made of it: {str(problem).splitlines()[0]}") from None
@@ -390,6 +393,24 @@ def build(run: Run, path: str | os.PathLike[str] = "the run") -> Any:
     return model
 
 
+def _name_as_written(model: Any, paths: list[str]) -> None:
+    """Give the weights of layers of the user's own the names that they had.
+
+    Layers that these make for themselves have automatic names, which count on from whatever was made
+    before. All names of our own layers are in the file.
+    """
+    own = any(not type(layer).__module__.startswith("pellucid.") for layer in _all_layers(model))
+    if own and len(model.weights) == len(paths):
+        for variable, path in zip(model.weights, paths, strict=True):
+            variable.path = path
+
+
+def _all_layers(layer: Any) -> Iterator[Any]:
+    yield layer
+    for each in layer.sublayers:
+        yield from _all_layers(each)
+
+
 def described_model(model: Any) -> dict[str, Any]:
     """A model's configuration as a run file keeps it: that of a Sequential, or the class and its own."""
     from pellucid.naming import serialize
@@ -397,13 +418,22 @@ def described_model(model: Any) -> dict[str, Any]:
     config = serialize(model)
     if config["registered_name"] is None and config["class_name"] == "Sequential":
         return config["config"]
-    shape: Any = model.input_shape
-    known = isinstance(shape, tuple) and all(size is None or isinstance(size, int) for size in shape)
     return {
         "class_name": config["class_name"],
         "config": config["config"],
-        "build_input_shape": list(shape) if known else None,
+        "build_input_shape": _plain_shape(model.input_shape),
     }
+
+
+def _plain_shape(shape: Any) -> Any:
+    """The shape of a batch, or of a dict of batches, as lists; None for anything else."""
+    if isinstance(shape, Mapping):
+        parts = {str(k): _plain_shape(each) for k, each in cast(Mapping[Any, Any], shape).items()}
+        return None if None in parts.values() else parts
+    if isinstance(shape, tuple):
+        sizes = list(cast(tuple[Any, ...], shape))
+        return sizes if all(size is None or isinstance(size, int) for size in sizes) else None
+    return None
 
 
 def _class_of(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -415,8 +445,13 @@ def _class_of(model: Mapping[str, Any]) -> dict[str, Any]:
 
 def _build(model: Any, shape: Any) -> None:
     """Build a model of the user's own: its layers get their weights when it is first called."""
-    rows = np.zeros(tuple(1 if size is None else size for size in shape), np.float32)
-    model(rows)
+
+    def zeros(sizes: Any) -> Any:
+        if isinstance(sizes, dict):
+            return {name: zeros(each) for name, each in cast(dict[str, Any], sizes).items()}
+        return np.zeros(tuple(1 if size is None else size for size in sizes), np.float32)
+
+    model(zeros(shape))
 
 
 def _require_bounded(path: Path, run: Run) -> None:
@@ -427,19 +462,25 @@ def _require_bounded(path: Path, run: Run) -> None:
     """
     held = sum(int(array.size) for array in run.weights.values())
 
-    def bounded(sizes: Any, what: str) -> int:
+    def bounded(sizes: Any, what: str, room: int = held) -> int:
         """The product of the sizes of a shape, the unknown ones left out."""
         product = 1
         for size in cast(list[Any], sizes) if isinstance(sizes, list) else [sizes]:
             product *= size if isinstance(size, int) and size > 0 else 1
-        if product > held:
+        if product > room:
             raise damaged(
                 path, f"a layer with {what} of {product:,}, and {held:,} numbers in all the weights"
             )
         return product
 
-    def walk(layers: Any, width: int, depth: int = 0) -> int:
-        """Go through layers in their order; `width` is how many numbers the next one is given."""
+    def shaped(sizes: Any, what: str) -> tuple[int, int]:
+        """How many numbers the last axis of such rows has, and how many all of them together."""
+        product = bounded(sizes, what, max(held, ROW))
+        last = cast(list[Any], sizes)[-1] if isinstance(sizes, list) and sizes else sizes
+        return (last if isinstance(last, int) and last > 0 else product), product
+
+    def walk(layers: Any, given: tuple[int, int], depth: int = 0) -> tuple[int, int]:
+        """Go through layers in their order; the next one is given rows of such sizes."""
         if depth > DEEPEST:
             raise damaged(path, "layers within layers within layers")
         for layer in cast(list[Any], layers) if isinstance(layers, list) else []:
@@ -448,13 +489,23 @@ def _require_bounded(path: Path, run: Run) -> None:
                 raise damaged(path, "a layer without a configuration")
             entries = cast(dict[str, Any], config)
             for name in ("shape", "batch_shape", "build_input_shape", "input_shape", "target_shape"):
-                if entries.get(name) is not None:
-                    width = bounded(entries[name], name)
-            if isinstance(entries.get("units"), int):
-                bounded([width, entries["units"]], "a kernel")
-                width = bounded(entries["units"], "units")
-            width = walk(entries.get("layers"), width, depth + 1)
-        return width
+                if entries.get(name) is not None and not isinstance(entries[name], dict):
+                    given = shaped(entries[name], name)
+            if cast(Any, layer).get("class_name") == "Flatten":
+                given = (given[1], given[1])
+            units = entries.get("units")
+            if isinstance(units, int) and not isinstance(units, bool):
+                bounded([given[0], units], "a kernel")
+                bounded(units, "units")
+                given = (units, given[1] // max(given[0], 1) * units)
+            given = walk(entries.get("layers"), given, depth + 1)
+        return given
 
-    bounded(run.model.get("build_input_shape"), "an input")
-    walk(run.model.get("layers"), 1)
+    made = _class_of(run.model)["config"]
+    if not isinstance(made, dict):
+        raise damaged(path, "a network without a configuration")
+    first = (1, 1)
+    for config in (cast(dict[str, Any], made), run.model):
+        if (shape := config.get("build_input_shape")) is not None and not isinstance(shape, dict):
+            first = shaped(shape, "an input")
+    walk(cast(dict[str, Any], made).get("layers"), first)

@@ -86,6 +86,8 @@ def Input(
 
 def activated(activation: Any, unit: Unit, what: str, **options: Any) -> Expression | None:
     """a = g(z), where z is what the layer was given or handed out under the name `what`."""
+    if not unit.index:
+        return activations.formula(activation, [unit.number(what)], 0, **options)
     *lead, j = unit.index
     row = [unit.number(what, *lead, each) for each in range(unit.row(what).shape[-1])]
     return activations.formula(activation, row, j, **options)
@@ -93,6 +95,9 @@ def activated(activation: Any, unit: Unit, what: str, **options: Any) -> Express
 
 def activated_slope(activation: Any, unit: Unit, what: str, **options: Any) -> Expression | None:
     """dJ/dz_j = sum_i dJ/da_i * da_i/dz_j; only a_j depends on z_j, if the row is not mixed."""
+    if not unit.index:
+        made = activations.slope(activation, [unit.number(what)], [unit.number("output")], 0, 0, **options)
+        return None if made is None else unit.gradient("output") * made
     *lead, j = unit.index
     size = unit.row(what).shape[-1]
     row = [unit.number(what, *lead, each) for each in range(size)]

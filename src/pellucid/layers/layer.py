@@ -6,10 +6,11 @@ computes. The same call runs by hand on an array, compiled inside `fit`, and ope
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
@@ -35,7 +36,7 @@ from pellucid.variables import (
 CATALOGUE = Catalogue("layer")
 
 #: The names of the layers that are being built, outermost first: the path of their variables.
-_building: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("building", default=())
+_building: contextvars.ContextVar[tuple[str, ...] | None] = contextvars.ContextVar("building", default=None)
 
 
 class Layer(Configurable):
@@ -182,11 +183,12 @@ class Layer(Configurable):
             scope.training = training
         handed = scope.handed if scope is not None else None
         try:
-            if handed is None:
-                outputs = self.call(inputs, *args, **kwargs)
-            else:
-                with handed.calling(self) as name:
-                    outputs = self._handed_call(handed, name, inputs, *args, **kwargs)
+            with self._naming():
+                if handed is None:
+                    outputs = self.call(inputs, *args, **kwargs)
+                else:
+                    with handed.calling(self) as name:
+                        outputs = self._handed_call(handed, name, inputs, *args, **kwargs)
         except (TypeError, ValueError) as error:
             if "__jax_array__" not in str(error):
                 raise
@@ -262,15 +264,24 @@ class Layer(Configurable):
         """Build the layer under its own name, once."""
         if self.built:
             return
-        outer = _building.get()
-        # The name of a whole model would only lengthen the paths: "dense/kernel".
-        token = _building.set(outer if not outer and not self.shown_when_opened else (*outer, self.name))
-        try:
+        with self._naming():
             self.build(input_shape)
-        finally:
-            _building.reset(token)
         self.input_shape = input_shape
         self.built = True
+
+    @contextlib.contextmanager
+    def _naming(self) -> Generator[None]:
+        """Put this layer's name before the paths of the weights that are made within.
+
+        The name of a whole model would only lengthen the paths: "dense/kernel".
+        """
+        outer = _building.get()
+        whole = outer is None and not self.shown_when_opened
+        token = _building.set(() if whole else (*(outer or ()), self.name))
+        try:
+            yield
+        finally:
+            _building.reset(token)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the outputs for inputs of this shape, found by tracing the call."""
@@ -309,7 +320,7 @@ class Layer(Configurable):
         if initializer is None:
             initializer = "glorot_uniform" if is_float(dtype) else "zeros"
         name = name or f"variable_{len(self._added)}" if self._added else name or "variable"
-        names = _building.get()
+        names = _building.get() or ()
         if not names or names[-1] != self.name:
             names = (*names, self.name)
         variable = Variable(

@@ -85,6 +85,8 @@ def cost_formula(step: Any) -> Formula:
         if objective.loss_weight is not None:
             mean_loss = mean_loss * objective.loss_weight
         parts.append(mean_loss)
+    if step.losses is None and step.opening.losses is not None:
+        parts.append(Number(step.opening.losses, "loss of the batch"))
     parts += penalties(step)
     return Formula("cost", total(parts), step.cost, roundoff_of(step.cost_array))
 

@@ -123,7 +123,9 @@ def pushes_of(step: Any, path: str) -> Pushes:
         path = indexed(name, index)
     by_example = gradients_by_example(step, path)
     if by_example.ndim > 1:
-        by_example = np.sqrt(np.square(by_example).sum(axis=tuple(range(1, by_example.ndim))))
+        by_example = np.sqrt(
+            np.square(by_example, dtype=np.float64).sum(axis=tuple(range(1, by_example.ndim)))
+        )
     shares = step.shares_by_example()
     rows = [None] * len(by_example) if step.rows is None else step.rows.tolist()
     pushes = [
@@ -134,4 +136,4 @@ def pushes_of(step: Any, path: str) -> Pushes:
     whole, penalty = step.gradients[name], step.penalty_gradient(name)
     if index is not None:
         return Pushes(pushes, path, float(whole[index]), float(penalty[index]))
-    return Pushes(pushes, path, float(np.linalg.norm(whole)), float(np.linalg.norm(penalty)), one=False)
+    return Pushes(pushes, path, story.length(whole), story.length(penalty), one=False)

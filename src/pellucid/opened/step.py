@@ -155,8 +155,10 @@ class Step(Pass):
         self.values |= values_by_path(parts.others, state.others)
         self.rows = place.rows
         self.y, self.sample_weight = place.whole.y, place.whole.weight
-        self.losses: Any = None if opened.losses is None else np.asarray(opened.losses)[:count]
-        self.shares: Any = None if opened.shares is None else np.asarray(opened.shares)[:count]
+        # Of rows that are one number each, some losses are the mean of the batch, and not of examples.
+        alone = opened.losses is not None and np.ndim(opened.losses) > 0
+        self.losses: Any = np.asarray(opened.losses)[:count] if alone else None
+        self.shares: Any = np.asarray(opened.shares)[:count] if alone else None
         self.cost = float(opened.cost)
         self.penalty = float(opened.penalty)
         self.cost_array = np.asarray(opened.cost)

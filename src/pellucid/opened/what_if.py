@@ -91,6 +91,8 @@ def what_if(
                         mend=f'one weight is "{indexed(name, (0,) * array.ndim)}".',
                     )
                 )
+            if not _holds(array.dtype, value):
+                raise ArgumentError(message("a weight is a number.", came=repr(value)))
             place_of = ... if index is None else require_index(reference, index, array.shape)
             array[place_of] = value
             values[name] = array
@@ -124,7 +126,11 @@ def _other_rows(step: Any, place: Place, what: str, given: Mapping[Any, float]) 
     array = np.array(array)
     for key, value in given.items():
         index = tuple(key) if isinstance(key, tuple | list) else (key,)
-        index = tuple(_column(step, each) if isinstance(each, str) else int(each) for each in index)
+        index = tuple(_column(step, each) if isinstance(each, str) else each for each in index)
+        if any(isinstance(each, bool) or not hasattr(each, "__index__") for each in index):
+            raise ArgumentError(
+                message(f"{what} is changed at places that are whole numbers.", came=repr(key))
+            )
         if not index or not 0 <= index[0] < step.rows_count:
             raise ArgumentError(
                 message(
@@ -156,10 +162,11 @@ def _other_rows(step: Any, place: Place, what: str, given: Mapping[Any, float]) 
 
 def _holds(dtype: Any, value: Any) -> bool:
     """Whether an array of this type can hold a number, up to rounding."""
-    if np.dtype(dtype).kind == "f":
-        return True
     try:
-        return bool(np.array(value).astype(dtype) == value)
+        if np.dtype(dtype).kind == "f":
+            np.array(value, dtype)
+            return True
+        return bool(np.all(np.array(value).astype(dtype) == value))
     except (OverflowError, ValueError, TypeError):
         return False
 

@@ -52,9 +52,9 @@ def step(opened: Any) -> str:
         (
             path,
             " x ".join(map(str, array.shape)) or "1",
-            float(np.linalg.norm(array)),
-            float(np.linalg.norm(opened.gradients[path])),
-            float(np.linalg.norm(opened.updates[path])),
+            story.length(array),
+            story.length(opened.gradients[path]),
+            story.length(opened.updates[path]),
         )
         for path, array in opened.weights.items()
     ]

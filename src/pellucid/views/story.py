@@ -365,11 +365,12 @@ def what_if(found: Any) -> str:
     line("cost of the batch after the update", before.cost_after, after.cost_after)
     for path in before.weights:
         was, would = before.updates[path], after.updates[path]
-        line(f"length of the update of {path}", _length(was), _length(would))
+        line(f"length of the update of {path}", length(was), length(would))
     return "\n".join(lines)
 
 
-def _length(array: Any) -> float:
+def length(array: Any) -> float:
+    """The length (2-norm) of an array, in float64."""
     return float(np.linalg.norm(np.asarray(array, np.float64)))
 
 
