@@ -63,7 +63,7 @@ class Plan:
     validate: Callable[[], Logs] | None = None
     stopped: Callable[[], bool] = field(default=lambda: False)
     #: Makes the record of the training, when it is known how it will run; None: nothing is recorded.
-    recording: Callable[[Facts, Orders | None], Record] | None = None
+    recording: Callable[[Facts, Orders | None], Record | None] | None = None
 
     def validates(self, epoch: int) -> bool:
         """Whether there is a validation after this epoch, counted from 0."""
@@ -116,7 +116,7 @@ class ArrayTraining:
         self.started: deque[_Chunk] = deque()
         self.epoch_began = self.read_at = 0.0
 
-    def _record(self, held_out: Rows | None) -> Record:
+    def _record(self, held_out: Rows | None) -> Record | None:
         cut = self.loop.held_out
         facts = Facts(
             batch_size=self.batches.size,

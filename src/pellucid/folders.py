@@ -123,7 +123,7 @@ class Folder:
 
     def drop(self, step: int) -> None:
         """Remove a snapshot that is no longer needed."""
-        (self.folder / "snapshots" / _name(step)).unlink(missing_ok=True)
+        self._guarded(lambda: (self.folder / "snapshots" / _name(step)).unlink(missing_ok=True))
 
     def edit(self, edit: Edit) -> None:
         """Write an edit."""
@@ -181,8 +181,12 @@ class Folder:
             into.mkdir(exist_ok=True)
             name = END if number is None else _name(number)
             beside = into / f".{name}.part"
-            beside.write_bytes(save({key: np.asarray(a, order="C") for key, a in arrays.items()}))
-            os.replace(beside, into / name)
+            try:
+                beside.write_bytes(save({key: np.asarray(a, order="C") for key, a in arrays.items()}))
+                os.replace(beside, into / name)
+            except OSError:
+                beside.unlink(missing_ok=True)
+                raise
 
         self._guarded(write)
 

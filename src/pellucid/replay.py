@@ -61,6 +61,7 @@ class Replay:
     def require_same_model(self) -> None:
         """Raise StateError if the model is no longer the one that was trained."""
         parts = self.engine.parts
+        require_paths(parts)
         model = parts.model
         now = (model.trainable_variables, model.non_trainable_variables)
         if now != (parts.weights, parts.others) or description(parts) != self.described:
@@ -270,6 +271,21 @@ def _gathered(array: Any, places: NumPy) -> NumPy:
 
 def _from(trained: Trained) -> str:
     return f", which came from {trained.origin}" if trained.origin else ""
+
+
+def require_paths(parts: Any) -> None:
+    """Raise StateError if a path names two weights: numbers would be mixed up."""
+    paths = [variable.path for variable in (*parts.weights, *parts.others)]
+    twice = sorted({path for path in paths if paths.count(path) > 1})
+    if twice:
+        raise StateError(
+            message(
+                "two weights have the same path, so their numbers cannot be told apart.",
+                came=", ".join(twice),
+                expected="a path of its own for each weight",
+                mend="give the layers different names.",
+            )
+        )
 
 
 def description(parts: Any) -> str:

@@ -314,9 +314,18 @@ class Model(Layer):
         given: Any,
         facts: recording.Facts,
         orders: recording.Orders | None,
-    ) -> recording.Record:
+    ) -> recording.Record | None:
         """Begin the record of a training, and let the history open its steps."""
         assert self._engine is not None
+        size = recording.size_of(self._engine.parts.read()._replace(metrics=()))
+        if kept.folder is None and 3 * size > kept.budget:
+            # Two snapshots are the least, and a third is there for a moment.
+            history.records(
+                None,
+                f"a snapshot of this model takes {size / 2**20:,.0f} MB, and a record in memory has "
+                f'{kept.budget / 2**20:,.0f} MB; fit(record="DIRECTORY") keeps them on disk',
+            )
+            return None
         facts.eager = self._run_eagerly or uncompiled()
         record = recording.Record(facts, orders, kept.budget)
         trained = None

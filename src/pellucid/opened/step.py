@@ -41,7 +41,6 @@ def open_step(replay: Replay, number: int, given: Rows | None = None, columns: S
         DataError: if the rows that were trained on have changed or are gone.
     """
     replay.require_same_model()
-    _require_paths(replay.engine.parts)
     if replay.trained is not None:
         replay.rows(given)
     before = replay.state_before(number)
@@ -59,21 +58,6 @@ def open_step(replay: Replay, number: int, given: Rows | None = None, columns: S
     opened.rows_in_all = replay.record.facts.rows
     opened.compare(after, told, replay.record.log.row(number))
     return opened
-
-
-def _require_paths(parts: Parts) -> None:
-    """Raise StateError if a path names two weights: numbers would be mixed up."""
-    paths = [variable.path for variable in (*parts.weights, *parts.others)]
-    twice = sorted({path for path in paths if paths.count(path) > 1})
-    if twice:
-        raise StateError(
-            message(
-                "two weights have the same path, so their numbers cannot be told apart.",
-                came=", ".join(twice),
-                expected="a path of its own for each weight",
-                mend="give the layers different names.",
-            )
-        )
 
 
 def difference(one: Any, other: Any) -> float:

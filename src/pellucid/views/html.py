@@ -80,7 +80,7 @@ def _forward(opened: Any, example: int) -> str:
             continue
         index = story._unit(layer, example, None)
         inside = f"[{','.join(map(str, index))}]" if index else ""
-        told.append(f"<p>{html.escape(layer.name)} ({html.escape(type(layer.layer).__name__)})</p>")
+        told.append(f"<p>{html.escape(story.headline(layer))}</p>")
         for what in ("z", "output"):
             if what in layer.arrays:
                 told.append(_formula(opened, f"{layer.name}.{what}{inside}", example))

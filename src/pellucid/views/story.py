@@ -120,12 +120,8 @@ def _layer(
     if not isinstance(output, np.ndarray) or output.ndim < 1:
         return [f"  {layer.name} ({type(layer.layer).__name__})"]
     shape = output.shape[1:]
-    given = layer.input
-    takes = f"{_sizes(given.shape[1:])} -> " if isinstance(given, np.ndarray) else ""
-    kind = type(layer.layer).__name__
-    activation = getattr(getattr(layer.layer, "activation", None), "__name__", "")
-    named = f", {activation}" if activation and activation != "linear" and kind != "Activation" else ""
-    lines = [f"  {layer.name}: {takes}{_sizes(shape)} ({kind}{named})"]
+    activation = _activation(layer)
+    lines = [f"  {headline(layer)}"]
     index = _unit(layer, example, unit)
     if index:
         units[layer.name] = index[-1]
@@ -144,6 +140,19 @@ def _layer(
     if shape and int(np.prod(shape)) > 1:
         lines.append(f"    all outputs: {_values(np.ravel(output[example]))}")
     return lines
+
+
+def headline(layer: Any) -> str:
+    """A layer in one line: its name, the sizes of its rows, its kind."""
+    kind, activation = type(layer.layer).__name__, _activation(layer)
+    named = f", {activation}" if activation and activation != "linear" and kind != "Activation" else ""
+    sizes = [_sizes(each.shape[1:]) for each in (layer.input, layer.output) if isinstance(each, np.ndarray)]
+    return f"{layer.name}: {' -> '.join(sizes)} ({kind}{named})" if sizes else f"{layer.name} ({kind}{named})"
+
+
+def _activation(layer: Any) -> str:
+    """The name of the layer's activation, if it has one."""
+    return str(getattr(getattr(layer.layer, "activation", None), "__name__", ""))
 
 
 def _unit(layer: Any, example: int, unit: int | None) -> tuple[int, ...]:
@@ -176,7 +185,7 @@ def _backward(step: Any, chosen: Sequence[Any], units: dict[str, int], example: 
         if layer.name not in units or not isinstance(output, np.ndarray) or output.ndim != 2:
             continue
         for kind in ("output", "z"):
-            if kind == "z" and getattr(getattr(layer.layer, "activation", None), "__name__", "") == "linear":
+            if kind == "z" and _activation(layer) == "linear":
                 continue  # a = z, and said already
             if kind in layer.slopes:
                 reference = f"{layer.name}.d_{kind}[{units[layer.name]}]"
@@ -322,7 +331,7 @@ def _last_activation(passed: Any) -> str:
         if kind == "Softmax":
             return "softmax"
         if kind not in ("Flatten", "Reshape", "Dropout", "GaussianNoise"):
-            return getattr(getattr(each.layer, "activation", None), "__name__", "")
+            return _activation(each)
     return ""
 
 
