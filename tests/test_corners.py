@@ -335,3 +335,14 @@ def test_layers_called_inside_of_a_scan_are_told_to_be_out_of_sight():
 def test_what_means_nothing_is_one_clear_error(ask):
     with pytest.raises(ArgumentError):
         ask(fitted(L.Dense(1, "sigmoid")).open(0))
+
+
+def test_a_model_too_large_for_a_record_in_memory_trains_and_says_why_it_cannot_be_opened(monkeypatch):
+    from pellucid import record as recording
+
+    monkeypatch.setattr(recording, "wanted", lambda record: recording.Kept(budget=1_000))
+    history = fitted(L.Dense(64), L.Dense(1, "sigmoid"))
+    assert history.steps == 0
+    assert len(history.history["loss"]) == 2
+    with pytest.raises(StateError, match="DIRECTORY"):
+        history.open(0)
