@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from pellucid.errors import ArgumentError, message
@@ -26,6 +24,7 @@ from pellucid.formula import (
     total,
 )
 from pellucid.layers.layer import Layer
+from pellucid.opened import programs
 from pellucid.opened.seen import LayerPass, own_variables, require_index, roundoff_of
 
 NumPy = np.ndarray[Any, Any]
@@ -192,8 +191,8 @@ def _stated_gradient(step: Any, variable: Any, index: tuple[int, ...]) -> Expres
     slope = stated_by(variable.regularizer, "slope", "__call__")
     penalty = slope(step.weights[path], index, path) if slope is not None else None
     if penalty is None:
-        value = jax.grad(variable.regularizer)(jnp.asarray(step.weights[path]))[index]
-        penalty = Number(value, "by its penalty")
+        slopes = programs.slopes_of_penalty(variable.regularizer, step.weights[path])
+        penalty = Number(slopes[index], "by its penalty")
     return total([whole, penalty])
 
 

@@ -1,4 +1,7 @@
-"""The programs of opened steps: the step once more, returning everything, and what is asked of it beside."""
+"""The programs of opened steps: the step once more, returning everything, and what is asked of it beside.
+
+The step differentiates the cost. Here alone it is done otherwise: example by example, and penalty by penalty.
+"""
 
 from __future__ import annotations
 
@@ -192,3 +195,8 @@ def outputs_of(parts: Parts, weights: Values, others: Values, x: Arrays) -> Any:
 def cost_of(parts: Parts, weights: Values, others: Values, batch: Batch) -> Any:
     """The cost of a batch."""
     return parts.cost(parts.forward(weights, others, batch.x, training=True), batch)
+
+
+def slopes_of_penalty(penalty: Any, weights: NumPy) -> NumPy:
+    """The gradient of a regularizer's penalty by the weights that it is on."""
+    return np.asarray(jax.grad(penalty)(jnp.asarray(weights)))
