@@ -53,6 +53,19 @@ def test_a_tour_of_everything(capsys):
     z = hidden @ last_kernel + last_bias
     np.testing.assert_allclose(answers, 1 / (1 + np.exp(-z)), rtol=1e-3, atol=1e-5)
 
+    # Any step of the training opens: what came in, what was computed, what moved, and why.
+    step = history.open(epoch=2, batch=3)
+    assert step.exact
+    np.testing.assert_allclose(step.x, x[step.rows], rtol=1e-6)
+    assert step.cost == history.log["cost"][step.number]
+    np.testing.assert_array_equal(
+        step.weights_after["dense/kernel"], history.open(step.number + 1).weights["dense/kernel"]
+    )
+    assert step.formula("dense/kernel[1,2].gradient").holds
+    assert "FORWARD" in str(step)
+    assert step.check()
+    assert model.explain(x[0]).outputs == pytest.approx(answers[0], rel=1e-5)
+
     # Training goes on where it stopped, one batch at a time if one likes.
     steps = int(model.optimizer.iterations.value)
     model.fit(x, y, epochs=1, verbose=0)
