@@ -727,7 +727,9 @@ def test_steps_of_networks_of_any_layers_are_those_of_the_training_and_told_righ
                 require_holding(step.formula(reference(what, index) + kind, example=example))
     assert step.story(example=example, detail="full")
     require_whole(step._repr_html_())
-    assert step.check().ok, str(step.check())
+    found = step.check()
+    # Weights that all lie at a kink, as those of relu where its input is 0, have no derivative.
+    assert all(each.agrees for each in found.arrays if each.compared), str(found)
 
 
 # What does not exist.
