@@ -195,7 +195,7 @@ def test_many_snapshots_are_thinned_in_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr("pellucid.keeping.pack.__defaults__", ("auto", 10_000))
     history.save(tmp_path / "run.pellucid")
     again = History.load(tmp_path / "run.pellucid")
-    assert len(again._replay.record.snapshots.kept) < len(history._replay.record.snapshots.kept) == 20
+    assert len(again._replay.record.snapshots.kept) < 20 <= len(history._replay.record.snapshots.kept)
     same_steps(history, again, (59, 0, 31))
 
 
