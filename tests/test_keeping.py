@@ -701,6 +701,7 @@ OVERSIZED = {
     "2**40 steps in an epoch": {"steps_per_epoch": 2**40},
     "2**40 epochs at once": {"epochs_in_order": 2**40},
     "2**40 steps": {"steps": 2**40},
+    "2**40 steps to tell of": {"told": 2**40},
     "a log of every 2**40th step": {"log_stride": 2**40 + 1},
     "2**40 rows held out": {"held_out": [2**40, 8, False]},
     "rows held out that are 2**40 numbers": {"held_out_like": {"x": [[5, 2**40], "float32"]}},

@@ -989,7 +989,10 @@ def test_an_activation_of_single_numbers_is_told():
 
 def everything(step):
     """All numbers of a step."""
-    arrays = {**step.weights, **step.weights_after, "outputs": step.outputs, "losses": step.losses}
+    arrays = {**step.weights, "x": step.x, "y": step.y, "outputs": step.outputs, "losses": step.losses}
+    arrays |= {f"{path} after": array for path, array in step.weights_after.items()}
+    if step.rows is not None:
+        arrays["rows"] = step.rows
     for layer in step.layers:
         arrays |= {f"{layer.name}.{name}": array for name, array in layer.arrays.items()}
         arrays |= {f"{layer.name}.d_{name}": array for name, array in layer.slopes.items()}
@@ -1287,7 +1290,7 @@ def test_after_another_compile_and_another_fit_the_first_run_still_opens():
     for key, array in before.items():
         np.testing.assert_array_equal(after[key], array, err_msg=key)
     assert second.open(0).optimizer.name == "adam"
-    np.testing.assert_array_equal(second.open(0).weights["dense/kernel"], before["dense/kernel"])
+    np.testing.assert_array_equal(second.open(0).weights["dense/kernel"], before["dense/kernel after"])
 
 
 def test_a_run_that_was_not_recorded_says_so():

@@ -189,6 +189,52 @@ def test_the_batches_of_a_stream_are_those_that_it_gave():
         np.testing.assert_array_equal(step.sample_weight, weight)
 
 
+@pytest.mark.slow
+@settings(max_examples=10)
+@given(
+    rows=st.sampled_from([22, 17]),
+    size=st.sampled_from([1, 5, 8, 22, 40]),
+    epochs=st.integers(1, 5),
+    initial=st.integers(0, 3),
+    shuffle=st.sampled_from([True, False, "batch"]),
+    split=st.sampled_from([0.0, 0.3]),
+    weighted=st.booleans(),
+    watched=st.sampled_from([(), (Nothing(),)]),
+)
+def test_however_a_model_is_fitted_its_steps_are_those_of_the_training(
+    rows, size, epochs, initial, shuffle, split, weighted, watched
+):
+    model = CASES["logistic regression"].model()
+    history = model.fit(
+        X[:rows],
+        Y[:rows],
+        batch_size=size,
+        initial_epoch=initial,
+        epochs=initial + epochs,
+        shuffle=shuffle,
+        validation_split=split,
+        sample_weight=WEIGHTS[:rows] if weighted else None,
+        callbacks=list(watched),
+        verbose=0,
+    )
+    trained_on = int(rows * (1 - split))
+    steps = [history.open(number) for number in range(history.steps)]
+    assert len(steps) == epochs * -(-trained_on // min(size, trained_on))
+    for one, other in itertools.pairwise(steps):
+        same_arrays(one.weights_after, other.weights)
+    same_arrays(steps[-1].weights_after, {each.path: each.numpy() for each in model.weights})
+    np.testing.assert_allclose([step.cost for step in steps], history.log["cost"], rtol=5e-7)
+    for epoch, loss in zip(history.epoch, history.history["loss"], strict=True):
+        own = [step for step in steps if step.epoch == epoch]
+        taken = np.concatenate([step.rows for step in own])
+        assert sorted(taken) == list(range(trained_on))
+        mean = np.average([step.cost for step in own], weights=[step.rows_count for step in own])
+        assert mean == pytest.approx(loss, rel=1e-5)
+        for step in own:
+            np.testing.assert_array_equal(step.x, X[step.rows])
+            assert not weighted or (step.sample_weight == WEIGHTS[step.rows]).all()
+
+
 # The log.
 
 
@@ -440,6 +486,20 @@ def test_a_run_that_was_interrupted_can_be_opened_as_far_as_it_came():
     assert history.open(epoch=1).batches_in_epoch == 3
     with pytest.raises(ArgumentError, match="0 to 1"):
         history.open(epoch=1, batch=2)
+
+
+@pytest.mark.parametrize("name", ["tanh", "a stream"])
+def test_a_run_that_a_callback_stops_within_an_epoch_ends_there(name):
+    class Stops(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = self.model.history.steps == 5
+
+    model, history = CASES[name].fit([Stops()])
+    assert history.steps == 5
+    assert history.log["epoch"].tolist() == [0, 0, 0, 1, 1]
+    same_arrays(history.open(-1).weights_after, {v.path: v.numpy() for v in model.weights})
+    for number in range(5):
+        same_arrays(history.open(number).weights, opened(name, number).weights)
 
 
 def test_a_batch_that_fails_leaves_the_steps_before_it():

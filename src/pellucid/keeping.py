@@ -49,6 +49,8 @@ KIND = "training"
 LARGEST_ORDER = 2**31 - 1
 #: How many numbers a file may ask room for that are not in it: a row, or the rows of a validation.
 LARGEST_ROOM = 2**28
+#: Of how many steps the loop tells in one call, at most, if an epoch has fewer.
+MOST_TOLD = 2**20
 #: Numbers that JSON does not have, as logs are written down.
 NOT_FINITE = ("nan", "inf", "-inf")
 #: How a leaf's shape and type is written down.
@@ -527,6 +529,8 @@ def _require_arrays(require: Callable[[Any, str], None], replay: Replay) -> None
     require(facts.steps_per_epoch == batches.count, f"{facts.steps_per_epoch} steps in an epoch")
     order = facts.epochs_in_order * batches.count * batches.size
     require(facts.epochs_in_order == 1 or 0 < order <= LARGEST_ROOM, "a long order")
+    told = f"{facts.told} steps that are told of at once"
+    require(facts.told <= max(facts.epochs_in_order * batches.count, MOST_TOLD), told)
     require(orders.shuffle in (True, False, "batch"), f"shuffle {orders.shuffle!r}")
     epochs = [epoch for epoch, _ in orders.notes]
     begun = not (record.steps and orders.shuffle) or epochs[:1] == [0]
