@@ -524,6 +524,21 @@ def test_uncompiled_runs_can_be_opened():
         np.testing.assert_allclose(history.open(number).cost, history.log["cost"][number], rtol=1e-6)
 
 
+def test_training_in_float64_is_recorded_and_opened(tmp_path):
+    keras.config.set_floatx("float64")
+    with jax.enable_x64(True):
+        model, history = CASES["noise"].fit()
+        for number in range(9):
+            step = history.open(number)
+            assert step.outputs.dtype == step.gradients["dense/kernel"].dtype == "float64"
+            np.testing.assert_allclose(np.float32(step.cost), history.log["cost"][number], rtol=2e-7)
+        same_arrays(step.weights_after, {each.path: each.numpy() for each in model.trainable_weights})
+        assert step.formula("dense/kernel[1,2].gradient").holds
+        assert step.check().ok
+        history.save(tmp_path / "run.pellucid")
+        same_arrays(keras.History.load(tmp_path / "run.pellucid").open(8).weights_after, step.weights_after)
+
+
 def test_several_steps_per_execution_are_steps_each():
     model = keras.Sequential([keras.Input(shape=(4,)), L.Dense(1)])
     model.compile("sgd", "mse", steps_per_execution=2)

@@ -151,7 +151,8 @@ def run(
             state, seen = step(parts, state, loop.batches.take(data, places, number, size, masked))
             row = jnp.stack([as_float(seen.cost), as_float(seen.update.get("learning_rate", jnp.nan))])
             row = row.astype(jnp.float32)[None]
-            return state, jax.lax.dynamic_update_slice(told, row, (first + number - start, 0))
+            place = first + number - start
+            return state, jax.lax.dynamic_update_slice(told, row, (place, jnp.zeros_like(place)))
 
         carried = (state._replace(metrics=fresh), told)
         state, told = loop.batches.each(begin, end, one_step, carried)

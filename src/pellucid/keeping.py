@@ -488,6 +488,7 @@ def require_possible(path: Path, replay: Replay) -> None:
         require(
             steps == list(range(record.steps - len(steps), record.steps)), f"batches of the steps {steps}"
         )
+        largest = max((batch.rows.count for batch in record.batches), default=0)
         for batch in record.batches:
             named = named_rows(batch.rows)
             require(set(named) == set(like), f"batches of {', '.join(named)}")
@@ -500,7 +501,8 @@ def require_possible(path: Path, replay: Replay) -> None:
                 _of_length(batch.rows, count) and 0 < count <= batch.size,
                 f"{count} rows of a batch of {batch.size}",
             )
-            require(batch.size // count * _numbers(batch.rows) <= LARGEST_ROOM, f"a batch of {batch.size}")
+            room = batch.size // count * _numbers(batch.rows)
+            require(batch.size <= largest or room <= LARGEST_ROOM, f"a batch of {batch.size}")
         if record.batches:
             record.oldest = max(record.oldest, record.batches[0].step)
         starts = record.epoch_starts

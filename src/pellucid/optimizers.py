@@ -100,7 +100,8 @@ class Optimizer(Configurable):
         self._variables: list[Variable] = [self.iterations]
         self._schedule: Any = None
         self._rate: Variable | None = None
-        if isinstance(learning_rate, Mapping):
+        if isinstance(learning_rate, Mapping | str):
+            # A function that gives the rate has only a name in a configuration.
             learning_rate = schedules.get(learning_rate)
         if isinstance(learning_rate, LearningRateSchedule) or callable(learning_rate):
             self._schedule = learning_rate
