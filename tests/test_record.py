@@ -1,6 +1,8 @@
 """What a training leaves behind, and replays of any part of it, bit for bit."""
 
 import itertools
+import tempfile
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -465,6 +467,85 @@ def test_edits_that_outgrow_the_budget_leave_the_later_steps_to_be_opened(monkey
         same_arrays(history.open(number).weights, whole.open(number).weights)
     with pytest.raises(ArgumentError, match=f"steps {first} to"):
         history.open(first - 1)
+
+
+# Whatever callbacks do.
+
+
+def sets_weights(model):
+    model.weights[0].assign(model.weights[0].numpy() * 0.9)
+
+
+def sets_the_rate(model):
+    model.optimizer.learning_rate = 0.01
+
+
+def sets_the_count(model):
+    model.optimizer.iterations.assign(3)
+
+
+def draws(model):
+    np.random.rand(2)
+
+
+def seeds(model):
+    np.random.seed(7)
+
+
+def evaluates(model):
+    model.evaluate(X, Y, verbose=0)
+
+
+def opens(model):
+    if model.history.steps:
+        model.history.open(model.history._replay.record.first_step()).cost_after
+
+
+ACTIONS = [sets_weights, sets_the_rate, sets_the_count, draws, seeds, evaluates, opens]
+
+
+class Acts(keras.callbacks.Callback):
+    """Does something before each step, and writes down everything that the step will change."""
+
+    def __init__(self, actions):
+        super().__init__()
+        self.actions, self.seen = itertools.cycle(actions), []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        next(self.actions)(self.model)
+        model = self.model
+        variables = (*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables)
+        self.seen.append([variable.numpy() for variable in variables])
+
+
+@pytest.mark.slow
+@settings(max_examples=10)
+@given(
+    name=st.sampled_from(["noise", "fewer steps than batches", "a stream"]),
+    actions=st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=7),
+    spacing=st.sampled_from([1, 3, 64]),
+    budget=st.sampled_from([record.BUDGET, 90_000]),
+    directory=st.booleans(),
+    data=st.data(),
+)
+def test_whatever_callbacks_do_each_step_begins_as_it_began(name, actions, spacing, budget, directory, data):
+    acts = Acts(actions)
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(record, "SPACING", spacing)
+        kept = record.Kept(budget, Path(folder) if directory else None)
+        patch.setattr(record, "wanted", lambda _: kept)
+        _, history = CASES[name].fit([acts], epochs=12)
+        history.save(Path(folder) / "saved.pellucid")
+        runs = [history, keras.History.load(Path(folder) / "saved.pellucid")]
+        if directory:
+            runs.append(keras.History.load(folder))
+        for run in runs:
+            first = run._replay.record.first_step()
+            numbers = st.integers(first, run.steps - 1)
+            for number in data.draw(st.lists(numbers, max_size=8)):
+                leaves = jax.tree.leaves(run.open(number).state)
+                for ours, theirs in zip(leaves, acts.seen[number], strict=True):
+                    np.testing.assert_array_equal(ours, theirs)
 
 
 # What cannot be opened.
