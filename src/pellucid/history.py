@@ -59,7 +59,7 @@ class StepLog(Mapping[str, NumPy]):
                 return first + steps // each
             return first + np.searchsorted(np.asarray(record.epoch_starts), steps, side="right") - 1
         if name in ("cost", "learning_rate"):
-            return record.log.table[: len(steps), 0 if name == "cost" else 1]
+            return record.log.table[: len(steps), 0 if name == "cost" else 1].copy()
         raise KeyError(
             f"{name}: the columns are {', '.join(self)}; lengths of gradients, updates and weights are "
             "in log.norms"

@@ -29,7 +29,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from pellucid.errors import ArgumentError, FileError, message
+from pellucid.errors import ArgumentError, FileError, UnknownNameError, message
 
 FORMAT = 2
 #: The oldest format that is read: the first had no recorded trainings.
@@ -374,6 +374,15 @@ def build(run: Run, path: str | os.PathLike[str] = "the run") -> Any:
             _build(model, shape)
         _name_as_written(model, list(run.weights))
         variables = {variable.path: variable for variable in model.weights}
+    except UnknownNameError as problem:
+        raise FileError(
+            message(
+                f"{path} holds a model with parts that are not known here.",
+                came=str(problem).splitlines()[0],
+                expected="layers of Pellucid, or your own, by name",
+                mend='History.load(path, custom_objects={"Name": Name}).',
+            )
+        ) from None
     except Exception as problem:  # whatever a layer says about arguments that it cannot use
         raise damaged(path, f"no network can be made of it: {str(problem).splitlines()[0]}") from None
     if len(variables) != len(model.weights) or list(variables) != list(run.weights):
