@@ -222,7 +222,9 @@ class _Watching:
             self.progress.update(self.task, completed=number + 1, description=values)
         elif (now := time.perf_counter()) - self.said >= 2.0:
             self.said = now
-            print(f"Training: epoch {number + 1} of at most {self.epochs}, {values}", flush=True)
+            # By the console, which goes on when nobody reads it any more.
+            told = f"Training: epoch {number + 1} of at most {self.epochs}, {values}"
+            self.console.print(told, markup=False, soft_wrap=True)
 
     def ended(self, network: TableNetwork) -> None:
         """Say how the training ended."""
