@@ -617,6 +617,38 @@ def test_a_statement_about_code_that_was_overridden_is_not_told():
     assert step.formula("twice/kernel[0,0].gradient").holds
 
 
+def by_hand(y, p):
+    return jnp.mean((y - p) ** 2, axis=-1)
+
+
+class HalfSGD(O.SGD):
+    """Overrides all of the update, and not what is stated of it."""
+
+    def apply(self, grads, trainable_variables=None):
+        super().apply([grad / 2 for grad in grads], trainable_variables)
+
+
+class HalfSGDToo(HalfSGD):
+    """Inherits what was overridden."""
+
+
+def test_a_loss_of_ones_own_states_no_arithmetic_and_is_called_by_its_name():
+    model = keras.Sequential([keras.Input(shape=(4,)), L.Dense(1)])
+    model.compile("sgd", by_hand)
+    with pytest.raises(ArgumentError, match="the loss by_hand states no arithmetic"):
+        model.fit(X, Y, verbose=0).open(0).formula("loss[2]")
+
+
+@pytest.mark.parametrize("kind", [HalfSGD, HalfSGDToo])
+def test_an_update_that_was_overridden_is_told_as_what_it_did(kind):
+    model = keras.Sequential([keras.Input(shape=(4,)), L.Dense(1, name="dense")])
+    model.compile(kind(0.1), "mse")
+    step = model.fit(X, Y, verbose=0).open(0)
+    told = step.formula("dense/kernel[1,0]")
+    assert told.holds
+    assert "0.1*" not in str(told)
+
+
 def test_columns_of_a_frame_name_the_inputs():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=["a", "b", "c", "d"])

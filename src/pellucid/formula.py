@@ -936,6 +936,17 @@ class Python(Painter):
         return f"({self.inline(node.yes)} if {condition} else {self.inline(node.no)})"
 
 
+def _parted(name: str) -> tuple[str, str, str]:
+    """A name, what stands in its square brackets, and what comes after them.
+
+    >>> _parted("dense/kernel[0,1] before")
+    ('dense/kernel', '0,1', ' before')
+    """
+    found = re.fullmatch(r"(.*?)(?:\[([^\]]*)\])?([^\[\]]*)", name)
+    assert found is not None
+    return found[1], found[2] or "", found[3]
+
+
 class Latex(Painter):
     """LaTeX, for math mode."""
 
@@ -955,10 +966,9 @@ class Latex(Painter):
 
     def name(self, name: str) -> str:
         """A name; what is in square brackets goes below."""
-        found = re.fullmatch(r"(.*?)(?:\[([^\]]*)\])?([^\[\]]*)", name)
-        assert found is not None
-        stem, end = (re.sub(r"([\\_#$%&{}~^])", r"\\\1", part) for part in (found[1], found[3]))
-        below = f"_{{{found[2]}}}" if found[2] else ""
+        stem, below, end = _parted(name)
+        stem, end = (re.sub(r"([\\_#$%&{}~^])", r"\\\1", part) for part in (stem, end))
+        below = f"_{{{below}}}" if below else ""
         return rf"\mathrm{{{stem}}}{below}" + (rf"\mathrm{{{end.replace(' ', '~')}}}" if end else "")
 
     def rest(self, node: Rest) -> str:
@@ -1030,12 +1040,10 @@ class MathML(Painter):
 
     def name(self, name: str) -> str:
         """A name; what is in square brackets goes below."""
-        found = re.fullmatch(r"(.*?)(?:\[([^\]]*)\])?([^\[\]]*)", name)
-        assert found is not None
-        stem = f"<mtext>{html.escape(found[1])}</mtext>"
-        if found[2]:
-            stem = f"<msub>{stem}<mtext>{html.escape(found[2])}</mtext></msub>"
-        end = html.escape(found[3]).replace(" ", "&#xA0;")
+        stem, below, end = map(html.escape, _parted(name))
+        stem, end = f"<mtext>{stem}</mtext>", end.replace(" ", "&#xA0;")
+        if below:
+            stem = f"<msub>{stem}<mtext>{below}</mtext></msub>"
         return f"<mrow>{stem}<mtext>{end}</mtext></mrow>" if end else stem
 
     def rest(self, node: Rest) -> str:
@@ -1106,8 +1114,8 @@ class MathML(Painter):
 # What states a formula, and what it is given.
 
 
-def stated_by(thing: Any, statement: str, code: str) -> Callable[..., Any] | None:
-    """A method that states the arithmetic of another, unless a subclass has overridden only the other.
+def stated_by(thing: Any, statement: str, *codes: str) -> Callable[..., Any] | None:
+    """A method that states the arithmetic of others, unless a subclass has overridden only one of these.
 
     >>> class Doubles:
     ...     def call(self, x): return 2 * x
@@ -1120,7 +1128,7 @@ def stated_by(thing: Any, statement: str, code: str) -> Callable[..., Any] | Non
     for kind in type(thing).__mro__:
         if statement in vars(kind):
             return getattr(thing, statement)
-        if code in vars(kind):
+        if any(code in vars(kind) for code in codes):
             return None
     return None
 

@@ -7,7 +7,6 @@ the training, bit for bit.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -241,10 +240,6 @@ class Replay:
                 )
             )
         return batches[step - batches[0].step]
-
-    def batches(self) -> Iterator[int]:
-        """The steps that can be opened."""
-        yield from range(self.record.first_step(), self.record.steps)
 
 
 def _placed(batches: Batches, rows: Any, order: NumPy, number: int, count: int) -> Place:

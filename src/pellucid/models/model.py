@@ -545,7 +545,7 @@ class Model(Layer):
                 )
             )
         said = tuple(map(str, labels))
-        wide = self.output_shape_of_row()
+        wide = self._numbers_of_row()
         if said and wide is not None and len(said) not in ((2,) if wide == 1 else (wide,)):
             raise ArgumentError(
                 message("labels does not fit the outputs.", came=said, expected=f"{max(wide, 2)} labels")
@@ -553,7 +553,7 @@ class Model(Layer):
         parts = Parts(self, self._objective, None)
         return Explanation.of(parts, rows.x, names, said, threshold)
 
-    def output_shape_of_row(self) -> int | None:
+    def _numbers_of_row(self) -> int | None:
         """How many numbers the model gives for a row, if that is known."""
         shape = getattr(self, "output_shape", None)
         return shape[-1] if isinstance(shape, tuple) and len(cast(Shape, shape)) == 2 else None

@@ -25,7 +25,7 @@ from pellucid.formula import (
 )
 from pellucid.layers.layer import Layer
 from pellucid.opened import programs
-from pellucid.opened.seen import LayerPass, own_variables, require_index, roundoff_of
+from pellucid.opened.seen import LayerPass, require_index, roundoff_of
 
 NumPy = np.ndarray[Any, Any]
 
@@ -39,7 +39,7 @@ def loss_formula(step: Any, index: tuple[int, ...] | None, reference: str) -> Fo
     if expression is None:
         raise ArgumentError(
             message(
-                f"the loss {step.parts.objective.loss} states no arithmetic.",
+                f"the loss {step.parts.objective.loss.name} states no arithmetic.",
                 mend=f"the number itself is step.losses[{index[0]}].",
             )
         )
@@ -170,7 +170,7 @@ def gradient_formula(step: Any, path: str, index: tuple[int, ...]) -> Formula:
 def _stated_gradient(step: Any, variable: Any, index: tuple[int, ...]) -> Expression | None:
     """The mean over the examples of what layers state that each adds, and what a penalty adds."""
     count, path = step.rows_count, variable.path
-    users = [each for each in step.layers if any(variable is held for held in own_variables(each.layer))]
+    users = [each for each in step.layers if any(variable is held for held in each.variables)]
     terms: list[Expression] = []
     plain = plain_mean(step)
     for layer in users:
@@ -267,9 +267,8 @@ def change_of(step: Any, path: str, index: tuple[int, ...]) -> tuple[Moved | Non
     variable = step.parts.weights[step.weight_place(path, path)]
     optimizer = step.parts.optimizer
     before, after = step.weights[path][index], _after_opened(step, path, index)[0]
-    rule = None if optimizer is None else stated_by(optimizer, "rule", "update_step")
-    states = rule is not None and "apply" not in vars(type(optimizer))
-    moved = moved_by(step, path, index) if states else None
+    rule = None if optimizer is None else stated_by(optimizer, "rule", "update_step", "apply")
+    moved = moved_by(step, path, index) if rule is not None else None
     change = rule(moved) if rule is not None and moved is not None else None
     if moved is None or change is None:
         # A transformation of optax, or a rule of one's own, says by how much, and not why.

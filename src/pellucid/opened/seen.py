@@ -48,6 +48,11 @@ class LayerPass:
         self.arrays, self.slopes, self.shared = dict(arrays), dict(slopes), frozenset(shared)
 
     @property
+    def variables(self) -> list[Any]:
+        """The variables that the layer holds itself, not through other layers."""
+        return cast(Any, self.layer)._own()
+
+    @property
     def input(self) -> Any:
         """What the layer was given; a list where it was given several arrays."""
         return self._one_or_all("input")
@@ -259,9 +264,3 @@ def require_index(reference: str, index: tuple[int, ...] | None, shape: Sequence
 def roundoff_of(array: Any) -> float:
     """How much numbers of an array's type are rounded, as a part of them."""
     return float(jnp.finfo(array.dtype).eps) / 2 if jnp.issubdtype(array.dtype, jnp.floating) else 2.0**-24
-
-
-def own_variables(layer: Layer) -> list[Any]:
-    """The variables that a layer holds itself, not through other layers."""
-    held = cast(Any, layer)
-    return list(held._own())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pellucid import saving
 from pellucid.errors import ArgumentError, message
-from pellucid.tables.network import load, open_table
+from pellucid.tables.network import of_run, open_table
 from pellucid.tables.schema import Feature
 
 
@@ -49,7 +50,7 @@ def explain(
         raise ArgumentError(message("--row is for a table.", came="--row and --values"))
     run = saving.read(file)
     if run.kind == "table":
-        network = load(file)
+        network = of_run(run, file)
         names = [feature.name for feature in network.schema.features]
         given: Any = table if values is None else parsed(values, names)
         return network.explain(given, 1 if row is None else row, threshold)
@@ -90,9 +91,10 @@ def parsed(values: str, names: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def _explain_any(run: saving.Run, file: str, given: str | None, row: int | None, threshold: float) -> Any:
+    from pellucid import keeping
     from pellucid.models import History
 
-    history = History.load(file)
+    history = History.of(keeping.unpack(run, Path(file)))
     model: Any = history.model
     shape = model.input_shape
     if not (isinstance(shape, tuple) and len(shape) == 2 and isinstance(shape[1], int)):
@@ -111,11 +113,6 @@ def _explain_any(run: saving.Run, file: str, given: str | None, row: int | None,
     else:
         table = given
     with open_table(table) as opened:
-        number = 1 if row is None else row
-        if not 1 <= number <= opened.rows:
-            raise ArgumentError(
-                message("there is no such row.", came=f"row {number}", expected=f"1 to {opened.rows}")
-            )
         columns = names
         if not named and row is not None:
             columns = [name for name in opened.columns if opened.is_number(name)]
@@ -127,5 +124,5 @@ def _explain_any(run: saving.Run, file: str, given: str | None, row: int | None,
                         expected=f"{len(names)}, as the network was trained on rows without names",
                     )
                 )
-        numbers: Any = opened.numbers([Feature(name) for name in columns], number - 1, number)
+        numbers: Any = opened.row_numbers([Feature(name) for name in columns], 1 if row is None else row)
     return model.explain(np.asarray(numbers), columns=columns, labels=history.labels, threshold=threshold)

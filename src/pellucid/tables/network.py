@@ -115,11 +115,7 @@ class TableNetwork:
         target = self.schema.target
         require_threshold(target, threshold)
         with open_table(table) as opened:
-            if not 1 <= row <= opened.rows:
-                raise ArgumentError(
-                    message("there is no such row.", came=f"row {row}", expected=f"1 to {opened.rows}")
-                )
-            numbers = opened.numbers(self.schema.features, row - 1, row)
+            numbers = opened.row_numbers(self.schema.features, row)
         names = [feature.name for feature in self.schema.features]
         labels = [str(label) for label in target.labels]
         found = self.model.explain(numbers, columns=names, labels=labels, threshold=threshold)
@@ -285,7 +281,11 @@ def load(path: str | os.PathLike[str]) -> TableNetwork:
     Raises:
         FileError: if there is no such file, or it is damaged or of another kind.
     """
-    run = saving.read(path, "table")
+    return of_run(saving.read(path, "table"), path)
+
+
+def of_run(run: saving.Run, path: str | os.PathLike[str]) -> TableNetwork:
+    """The network of a run on a table, which was read from this path."""
     schema, report = Schema.from_json(run.schema), Report.from_json(run.report)
     if report.kind != schema.target.kind:
         raise FileError(message("the report is about another kind of target.", came=report.kind))

@@ -348,6 +348,22 @@ class Table:
         found = self._arrays(f"SELECT {fields} FROM given ORDER BY rowid")
         return {name: _filled(found[f"c{number}"]) for number, name in enumerate(names)}
 
+    def row_numbers(self, features: Sequence[Feature], row: int) -> NumPy:
+        """One row as the network takes it, shape (1, features).
+
+        Args:
+            features: as for `numbers`.
+            row: which row, counted from 1.
+
+        Raises:
+            As `numbers`, and ArgumentError if there is no such row.
+        """
+        if not 1 <= row <= self.rows:
+            raise ArgumentError(
+                message("there is no such row.", came=f"row {row}", expected=f"1 to {self.rows}")
+            )
+        return self.numbers(features, row - 1, row)
+
     def numbers(
         self,
         features: Sequence[Feature],

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ArgumentError, message
-from pellucid.formula import TERMS, Formula, shown
+from pellucid.formula import TERMS, shown
 
 DETAILS = ("short", "full")
 #: How many rows, weights or pushes are listed before "and ... more".
@@ -98,14 +98,18 @@ def _batch(step: Any, example: int, because: str) -> list[str]:
     if step.sample_weight is not None:
         weight = f", weight {_values(step.sample_weight[example])}"
     lines.append(f"          followed here: example {example}{row}{because}{y}{weight}")
-    if not isinstance(step.x, dict | list | tuple):
-        row = np.ravel(step.x[example])
-        if step.columns and len(step.columns) == len(row):
-            told = [f"{name} = {shown(float(value))}" for name, value in zip(step.columns, row, strict=True)]
-            lines.append(f"          x: {_listed(told)}")
-        else:
-            lines.append(f"          x = {_values(row)}")
-    return lines
+    return [*lines, *_given(step, example, "          ", "x: ")]
+
+
+def _given(passed: Any, example: int, begin: str, named: str = "", limit: int = LISTED) -> list[str]:
+    """The line of an example's numbers, with the names of its columns; none if it is several arrays."""
+    if isinstance(passed.x, dict | list | tuple):
+        return []
+    row = np.ravel(passed.x[example])
+    if not passed.columns or len(passed.columns) != len(row):
+        return [f"{begin}x = {_values(row)}"]
+    told = (f"{name} = {shown(float(value))}" for name, value in zip(passed.columns, row, strict=True))
+    return [f"{begin}{named}{_listed(told, limit)}"]
 
 
 def _example_of(y: Any, example: int) -> Any:
@@ -222,7 +226,7 @@ def _chosen_weights(step: Any, chosen: Sequence[Any], units: dict[str, int], det
     """The weights that are told about: of each layer the one with the largest gradient in its unit."""
     paths: list[tuple[str, int | None]] = []
     for layer in chosen:
-        for variable in layer.layer._own():
+        for variable in layer.variables:
             if variable.path in step.gradients and variable.path not in [path for path, _ in paths]:
                 paths.append((variable.path, units.get(layer.name)))
     if not paths:
@@ -275,14 +279,7 @@ def explain(
     require_detail(detail)
     passed.require_example(example)
     terms = 10**9 if detail == "full" else TERMS
-    lines: list[str] = []
-    if not isinstance(passed.x, dict | list | tuple):
-        row = np.ravel(passed.x[example])
-        if passed.columns and len(passed.columns) == len(row):
-            told = [f"{name} = {shown(float(v))}" for name, v in zip(passed.columns, row, strict=True)]
-            lines.append(f"GIVEN     {_listed(told, 100 if detail == 'full' else LISTED)}")
-        else:
-            lines.append(f"GIVEN     x = {_values(row)}")
+    lines = _given(passed, example, "GIVEN     ", limit=100 if detail == "full" else LISTED)
     lines += ["", "FORWARD   what the network makes of it"]
     for each in _chosen_layers(passed, layer):
         lines += _layer(passed, each, example, unit if layer is not None else None, terms, {})
@@ -397,11 +394,6 @@ def require_detail(detail: str) -> None:
         raise ArgumentError(
             message("there is no such level of detail.", came=repr(detail), expected=" or ".join(DETAILS))
         )
-
-
-def formula_lines(formula: Formula, terms: int = TERMS) -> list[str]:
-    """A formula, line by line."""
-    return formula.text(terms).splitlines()
 
 
 def _text(lines: Iterable[str]) -> str:

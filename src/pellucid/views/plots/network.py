@@ -410,7 +410,7 @@ def _columns(
         if array is None:
             array = layer.output if what != "d_z" else layer.slopes.get("output", np.zeros_like(layer.output))
         values = np.ravel(array[example]).astype(np.float64)
-        own = [variable.path for variable in layer.layer._own()]
+        own = [variable.path for variable in layer.variables]
         sizes = (len(columns[-1].values), len(values))
         kernels = [path for path in own if path in numbers and numbers[path].shape == sizes]
         kind = type(layer.layer).__name__
