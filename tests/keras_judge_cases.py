@@ -1,13 +1,8 @@
-"""The cases of test_keras_judge.py, run by whichever library is asked for: pellucid or keras.
-
-    python keras_judge_cases.py pellucid|keras FILE.npz
+"""The cases of test_keras_judge.py, run by whichever library is given: pellucid or keras (see judging.py).
 
 Every case is written once, with the names that both libraries have. What it gives is written as
 arrays: "case/weights/0", "case/history/loss", "case/evaluate/loss", "case/predict", ...
 """
-
-import os
-import sys
 
 import numpy as np
 
@@ -445,20 +440,3 @@ def cases(keras):
     listed["seven initializers"] = deep
     listed["normalization"] = normalized
     return listed
-
-
-def main(library, path):
-    """Run all cases with this library, and write what they give."""
-    if library == "keras":
-        os.environ["KERAS_BACKEND"] = "jax"
-        import keras
-    else:
-        import pellucid as keras
-    found = {}
-    for name, run in cases(keras).items():
-        found |= {f"{name}/{key}": np.asarray(value) for key, value in run().items()}
-    np.savez(path, **found)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
