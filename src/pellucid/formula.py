@@ -406,15 +406,24 @@ class Extreme(Expression):
     def children(self) -> Sequence[Expression]:
         return self.of
 
+    def shortened(self, limit: int) -> Sequence[Expression]:
+        """The nearest to the extreme one, in their order, and one for the rest, if there are many."""
+        if len(self.of) <= limit + 1:
+            return self.of
+        order = sorted(range(len(self.of)), key=lambda each: abs(self.of[each].value - self.value))
+        kept, hidden = sorted(order[:limit]), [self.of[each] for each in order[limit:]]
+        rest = Extreme(self.name, hidden)
+        return [*(self.of[each] for each in kept), Rest(rest.value, len(hidden), rest.error)]
+
 
 def largest(*of: Any) -> Expression:
     """The largest of several."""
-    return Extreme("max", of)
+    return Extreme("max", of) if len(of) > 1 else wrapped(of[0])
 
 
 def smallest(*of: Any) -> Expression:
     """The smallest of several."""
-    return Extreme("min", of)
+    return Extreme("min", of) if len(of) > 1 else wrapped(of[0])
 
 
 def within(x: Expression, low: float, high: float) -> Expression:
@@ -795,7 +804,7 @@ class Painter:
         if isinstance(node, Function):
             return self.function(node)
         if isinstance(node, Extreme):
-            return self.call(node.name, [self.inline(each) for each in node.of])
+            return self.call(node.name, [self.inline(each) for each in node.shortened(self.terms)])
         if isinstance(node, Known):
             return self.known(node)
         if isinstance(node, Rounded):
