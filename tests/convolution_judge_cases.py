@@ -1,6 +1,6 @@
 """The cases of test_convolution_judge.py, run by whichever library is given (see judging.py).
 
-Layers by hand with every combination of their options, on the same numbers; and small networks that are trained.
+Layers by hand with every combination of their options, on the same numbers; and small networks, trained.
 """
 
 import itertools
@@ -48,7 +48,7 @@ def cases(keras):
 
     for rank in (1, 2):
         paddings = ("valid", "same", "causal") if rank == 1 else ("valid", "same")
-        sizes = (1, 2, 3) if rank == 1 else (1, (2, 3))
+        size = 3 if rank == 1 else (2, 3)
         moves = [{"strides": 2}, {"dilation_rate": 2}, {"strides": 3}, {}]
         if rank == 2:
             moves[2] = {"strides": (1, 3)}
@@ -58,11 +58,10 @@ def cases(keras):
             [
                 {**one, **move, "filters": 4, "activation": "tanh", "bias_initializer": "random_normal"}
                 for one in crossed(
-                    kernel_size=sizes,
+                    kernel_size=(size,),
                     padding=paddings,
                     data_format=BOTH,
                     groups=(1, 2),
-                    use_bias=(True, False),
                 )
                 for move in moves
             ],
@@ -73,7 +72,7 @@ def cases(keras):
             [
                 {**one, **move, "bias_initializer": "random_normal"}
                 for one in crossed(
-                    kernel_size=sizes, padding=("valid", "same"), data_format=BOTH, depth_multiplier=(1, 3)
+                    kernel_size=(size,), padding=("valid", "same"), data_format=BOTH, depth_multiplier=(1, 3)
                 )
                 for move in (moves if rank == 1 else [{"strides": 2}, {"dilation_rate": 2}, {}])
             ],
@@ -84,7 +83,7 @@ def cases(keras):
             [
                 {**one, **move, "filters": 3, "bias_initializer": "random_normal", "activation": "softmax"}
                 for one in crossed(
-                    kernel_size=sizes, padding=("valid", "same"), data_format=BOTH, depth_multiplier=(1, 2)
+                    kernel_size=(size,), padding=("valid", "same"), data_format=BOTH, depth_multiplier=(1, 2)
                 )
                 for move in (moves if rank == 1 else [{"strides": 2}, {"dilation_rate": 2}, {}])
             ],
@@ -94,7 +93,7 @@ def cases(keras):
             rank,
             [
                 {**one, **move, "filters": 3, "bias_initializer": "random_normal"}
-                for one in crossed(kernel_size=sizes, padding=("valid", "same"), data_format=BOTH)
+                for one in crossed(kernel_size=(size,), padding=("valid", "same"), data_format=BOTH)
                 for move in [
                     {},
                     {"strides": 2},
@@ -106,7 +105,7 @@ def cases(keras):
             ],
         )
         pools = crossed(
-            pool_size=(1, 2, 3) if rank == 1 else (2, (3, 1)),
+            pool_size=(2, 3) if rank == 1 else (2, (3, 1)),
             strides=(None, 1, 2) if rank == 1 else (None, 1, (2, 3)),
             padding=("valid", "same"),
             data_format=BOTH,
