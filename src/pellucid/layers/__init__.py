@@ -5,6 +5,20 @@ from pellucid.layers.activation import Activation as Activation
 from pellucid.layers.activation import LeakyReLU as LeakyReLU
 from pellucid.layers.activation import ReLU as ReLU
 from pellucid.layers.activation import Softmax as Softmax
+from pellucid.layers.convolution import Conv1D as Conv1D
+from pellucid.layers.convolution import Conv1D as Convolution1D
+from pellucid.layers.convolution import Conv1DTranspose as Conv1DTranspose
+from pellucid.layers.convolution import Conv1DTranspose as Convolution1DTranspose
+from pellucid.layers.convolution import Conv2D as Conv2D
+from pellucid.layers.convolution import Conv2D as Convolution2D
+from pellucid.layers.convolution import Conv2DTranspose as Conv2DTranspose
+from pellucid.layers.convolution import Conv2DTranspose as Convolution2DTranspose
+from pellucid.layers.convolution import DepthwiseConv1D as DepthwiseConv1D
+from pellucid.layers.convolution import DepthwiseConv2D as DepthwiseConv2D
+from pellucid.layers.convolution import SeparableConv1D as SeparableConv1D
+from pellucid.layers.convolution import SeparableConv1D as SeparableConvolution1D
+from pellucid.layers.convolution import SeparableConv2D as SeparableConv2D
+from pellucid.layers.convolution import SeparableConv2D as SeparableConvolution2D
 from pellucid.layers.core import Dense as Dense
 from pellucid.layers.core import Flatten as Flatten
 from pellucid.layers.core import Input as Input
@@ -16,25 +30,87 @@ from pellucid.layers.noise import Dropout as Dropout
 from pellucid.layers.noise import GaussianNoise as GaussianNoise
 from pellucid.layers.normalization import BatchNormalization as BatchNormalization
 from pellucid.layers.normalization import LayerNormalization as LayerNormalization
+from pellucid.layers.pooling import AveragePooling1D as AveragePooling1D
+from pellucid.layers.pooling import AveragePooling1D as AvgPool1D
+from pellucid.layers.pooling import AveragePooling2D as AveragePooling2D
+from pellucid.layers.pooling import AveragePooling2D as AvgPool2D
+from pellucid.layers.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
+from pellucid.layers.pooling import GlobalAveragePooling1D as GlobalAvgPool1D
+from pellucid.layers.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
+from pellucid.layers.pooling import GlobalAveragePooling2D as GlobalAvgPool2D
+from pellucid.layers.pooling import GlobalMaxPooling1D as GlobalMaxPool1D
+from pellucid.layers.pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
+from pellucid.layers.pooling import GlobalMaxPooling2D as GlobalMaxPool2D
+from pellucid.layers.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
+from pellucid.layers.pooling import MaxPooling1D as MaxPool1D
+from pellucid.layers.pooling import MaxPooling1D as MaxPooling1D
+from pellucid.layers.pooling import MaxPooling2D as MaxPool2D
+from pellucid.layers.pooling import MaxPooling2D as MaxPooling2D
 from pellucid.layers.preprocessing import Normalization as Normalization
 from pellucid.layers.preprocessing import Rescaling as Rescaling
+from pellucid.layers.reshaping import Cropping1D as Cropping1D
+from pellucid.layers.reshaping import Cropping2D as Cropping2D
+from pellucid.layers.reshaping import Permute as Permute
+from pellucid.layers.reshaping import RepeatVector as RepeatVector
+from pellucid.layers.reshaping import UpSampling1D as UpSampling1D
+from pellucid.layers.reshaping import UpSampling2D as UpSampling2D
+from pellucid.layers.reshaping import ZeroPadding1D as ZeroPadding1D
+from pellucid.layers.reshaping import ZeroPadding2D as ZeroPadding2D
 
 __all__ = [
     "ELU",
     "Activation",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AvgPool1D",
+    "AvgPool2D",
     "BatchNormalization",
+    "Conv1D",
+    "Conv1DTranspose",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Convolution1D",
+    "Convolution1DTranspose",
+    "Convolution2D",
+    "Convolution2DTranspose",
+    "Cropping1D",
+    "Cropping2D",
     "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "Dropout",
     "Flatten",
     "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
     "Input",
     "InputLayer",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "MaxPool1D",
+    "MaxPool2D",
+    "MaxPooling1D",
+    "MaxPooling2D",
     "Normalization",
+    "Permute",
     "ReLU",
+    "RepeatVector",
     "Rescaling",
     "Reshape",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "SeparableConvolution1D",
+    "SeparableConvolution2D",
     "Softmax",
+    "UpSampling1D",
+    "UpSampling2D",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
 ]
