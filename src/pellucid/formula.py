@@ -195,6 +195,24 @@ def mean(terms: Iterable[Any]) -> Expression:
     return listed[0] if len(listed) == 1 else total(listed) / len(listed)
 
 
+def sum_of(values: Any, term: Callable[[int], Any]) -> Expression:
+    """The sum of many terms, of which the largest are kept apart, and the rest is one number.
+
+    Args:
+        values: what each term comes to.
+        term: gives the term of a place, counted through, as an expression.
+    """
+    flat = np.asarray(values, np.float64).ravel()
+    sizes = np.abs(np.nan_to_num(flat, nan=np.inf))
+    kept = np.sort(np.argsort(-sizes, kind="stable")[:KEPT_TERMS])
+    terms: list[Any] = [term(place) for place in kept.tolist()]
+    if len(kept) < flat.size:
+        others = np.delete(flat, kept)
+        size = float(np.abs(others).sum())
+        terms.append(Rest(float(others.sum()), others.size, (3.0 + math.sqrt(flat.size)) * size))
+    return Sum([wrapped(each) for each in terms]) if len(terms) > 1 else total(terms)
+
+
 def sum_over(array: NumPy, name: str, term: Callable[[Any], Any]) -> Expression:
     """The sum of `term` over all entries of an array, of which the largest are kept apart.
 
@@ -204,17 +222,11 @@ def sum_over(array: NumPy, name: str, term: Callable[[Any], Any]) -> Expression:
         term: gives the term of an entry; works on an expression and on an array alike.
     """
     flat = np.asarray(array, np.float64).ravel()
-    sizes = np.abs(np.nan_to_num(np.asarray(term(flat), np.float64), nan=np.inf))
-    kept = np.sort(np.argsort(-sizes, kind="stable")[:KEPT_TERMS])
-    terms: list[Any] = []
-    for place in kept.tolist():
-        index = np.unravel_index(place, np.shape(array))
-        terms.append(term(Number(flat[place], indexed(name, index))))
-    if len(kept) < flat.size:
-        others = np.asarray(term(np.delete(flat, kept)), np.float64)
-        size = float(np.abs(others).sum())
-        terms.append(Rest(float(others.sum()), others.size, (3.0 + math.sqrt(flat.size)) * size))
-    return Sum([wrapped(each) for each in terms]) if len(terms) > 1 else total(terms)
+
+    def of_place(place: int) -> Any:
+        return term(Number(flat[place], indexed(name, np.unravel_index(place, np.shape(array)))))
+
+    return sum_of(term(flat), of_place)
 
 
 def indexed(name: str, index: Iterable[Any]) -> str:
