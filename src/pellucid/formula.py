@@ -214,6 +214,17 @@ def long_sum(values: NumPy, term: Callable[[tuple[int, ...]], Expression]) -> li
     return terms
 
 
+def sum_of(values: Any, term: Callable[[int], Any]) -> Expression:
+    """The sum of many terms, of which the largest are kept apart, and the rest is one number.
+
+    Args:
+        values: what each term comes to.
+        term: gives the term of a place, counted through, as an expression.
+    """
+    terms = long_sum(np.ravel(np.asarray(values)), lambda index: wrapped(term(index[0])))
+    return Sum(terms) if len(terms) > 1 else total(terms)
+
+
 def sum_over(array: NumPy, name: str, term: Callable[[Any], Any]) -> Expression:
     """The sum of `term` over all entries of an array, of which the largest are kept apart.
 

@@ -3,6 +3,7 @@
 from pellucid.layers.activation import ELU as ELU
 from pellucid.layers.activation import Activation as Activation
 from pellucid.layers.activation import LeakyReLU as LeakyReLU
+from pellucid.layers.activation import PReLU as PReLU
 from pellucid.layers.activation import ReLU as ReLU
 from pellucid.layers.activation import Softmax as Softmax
 from pellucid.layers.convolution import Conv1D as Conv1D
@@ -26,8 +27,28 @@ from pellucid.layers.core import InputLayer as InputLayer
 from pellucid.layers.core import Reshape as Reshape
 from pellucid.layers.layer import CATALOGUE as CATALOGUE
 from pellucid.layers.layer import Layer as Layer
+from pellucid.layers.merging import Add as Add
+from pellucid.layers.merging import Average as Average
+from pellucid.layers.merging import Concatenate as Concatenate
+from pellucid.layers.merging import Dot as Dot
+from pellucid.layers.merging import Maximum as Maximum
+from pellucid.layers.merging import Minimum as Minimum
+from pellucid.layers.merging import Multiply as Multiply
+from pellucid.layers.merging import Subtract as Subtract
+from pellucid.layers.merging import add as add
+from pellucid.layers.merging import average as average
+from pellucid.layers.merging import concatenate as concatenate
+from pellucid.layers.merging import dot as dot
+from pellucid.layers.merging import maximum as maximum
+from pellucid.layers.merging import minimum as minimum
+from pellucid.layers.merging import multiply as multiply
+from pellucid.layers.merging import subtract as subtract
+from pellucid.layers.noise import AlphaDropout as AlphaDropout
 from pellucid.layers.noise import Dropout as Dropout
+from pellucid.layers.noise import GaussianDropout as GaussianDropout
 from pellucid.layers.noise import GaussianNoise as GaussianNoise
+from pellucid.layers.noise import SpatialDropout1D as SpatialDropout1D
+from pellucid.layers.noise import SpatialDropout2D as SpatialDropout2D
 from pellucid.layers.normalization import BatchNormalization as BatchNormalization
 from pellucid.layers.normalization import LayerNormalization as LayerNormalization
 from pellucid.layers.pooling import AveragePooling1D as AveragePooling1D
@@ -46,6 +67,9 @@ from pellucid.layers.pooling import MaxPooling1D as MaxPool1D
 from pellucid.layers.pooling import MaxPooling1D as MaxPooling1D
 from pellucid.layers.pooling import MaxPooling2D as MaxPool2D
 from pellucid.layers.pooling import MaxPooling2D as MaxPooling2D
+from pellucid.layers.passing import ActivityRegularization as ActivityRegularization
+from pellucid.layers.passing import Identity as Identity
+from pellucid.layers.passing import Lambda as Lambda
 from pellucid.layers.preprocessing import Normalization as Normalization
 from pellucid.layers.preprocessing import Rescaling as Rescaling
 from pellucid.layers.reshaping import Cropping1D as Cropping1D
@@ -78,8 +102,17 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "ActivityRegularization",
+    "Add",
+    "AlphaDropout",
+    "Average",
+    "BatchNormalization",
+    "Concatenate",
+    "Dense",
+    "Dot",
     "Dropout",
     "Flatten",
+    "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
@@ -89,8 +122,10 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "Identity",
     "Input",
     "InputLayer",
+    "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
@@ -100,6 +135,11 @@ __all__ = [
     "MaxPooling2D",
     "Normalization",
     "Permute",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "Normalization",
+    "PReLU",
     "ReLU",
     "RepeatVector",
     "Rescaling",
@@ -113,4 +153,15 @@ __all__ = [
     "UpSampling2D",
     "ZeroPadding1D",
     "ZeroPadding2D",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "Subtract",
+    "add",
+    "average",
+    "concatenate",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
 ]
