@@ -57,6 +57,10 @@ class Handed:
         #: The names of random draws, and of what is for the whole batch rather than for each row.
         self.drawn: set[str] = set()
         self.shared: set[str] = set()
+        #: In how many loops within each other the call is that hands out (see loops.py), and the calls of
+        #: layers that began within one.
+        self.loops = 0
+        self.looped: dict[str, int] = {}
         self._calling: list[str] = []
 
     def take(self, name: str, value: Any, drawn: bool = False, shared: bool = False) -> Any:
@@ -86,11 +90,20 @@ class Handed:
             name, again = f"{stem}@{again}", again + 1
         if not whole:
             self.calls.append((name, layer, len(self._calling)))
+        if self.loops:
+            self.looped[name] = self.loops
         self._calling.append(name)
         try:
             yield name
         finally:
             self._calling.pop()
+
+    def within(self, nudges: Mapping[str, Any], given: Mapping[str, Any]) -> Handed:
+        """For one round of a loop: with the same names taken, and the same calls under way."""
+        made = Handed(nudges, given)
+        made.values, made.calls = dict(self.values), list(self.calls)
+        made.loops, made._calling = self.loops + 1, list(self._calling)
+        return made
 
     @property
     def current(self) -> str:

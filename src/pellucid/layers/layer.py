@@ -66,6 +66,8 @@ class Layer(Configurable):
     rows_independent: ClassVar[bool] = False
     #: Whether each output depends on the one input at its place.
     elementwise: ClassVar[bool] = False
+    #: The values whose arithmetic `formula` states; their gradients are found when a step is opened.
+    stated: ClassVar[tuple[str, ...]] = ("z", "output")
     #: Whether an opened step shows it: models only hold the layers that are shown.
     shown_when_opened: ClassVar[bool] = True
 
@@ -135,7 +137,7 @@ class Layer(Configurable):
         return hand_out(name, value, drawn, shared)
 
     def formula(self, unit: Unit) -> Expression | None:
-        """The arithmetic of one number of this layer, "z" or "output"; None if it states none."""
+        """The arithmetic of one number of this layer, one of `stated`; None if it states none."""
         return None
 
     def backward(self, unit: Unit) -> Expression | None:
@@ -163,6 +165,10 @@ class Layer(Configurable):
             slopes: the gradients of the example's loss by what was handed out: "z", "output".
         """
         return None
+
+    def stated_for(self) -> list[Variable]:
+        """The variables for which `gradient_terms` is asked: those that the layer holds itself."""
+        return self._own()
 
     # Calling.
 
@@ -232,9 +238,13 @@ class Layer(Configurable):
                 )
             )
         array = as_array(value)
+        return array.astype(self.compute_dtype) if self.autocast and is_float(array.dtype) else array
+
+    @property
+    def compute_dtype(self) -> str:
+        """The type that the layer computes with: its own, but float64 where gradients are checked."""
         scope = current_scope()
-        dtype = self.dtype if scope is None or scope.dtype is None else scope.dtype
-        return array.astype(dtype) if self.autocast and is_float(array.dtype) else array
+        return self.dtype if scope is None or scope.dtype is None else scope.dtype
 
     def check_input(self, inputs: Arrays) -> None:
         """Raise ShapeError if the layer was built for other rows."""

@@ -114,13 +114,18 @@ def slope_formula(
     array = layer.slopes[kind]
     place = require_index(reference, index, array.shape[1:])
     recorded = float(array[(example, *place)])
-    behind = step.layers[step.layers.index(layer) + 1 :]
+    later = step.layers[step.layers.index(layer) + 1 :]
+    behind = [each for each in later if not each.name.startswith(f"{layer.name}/")]
     made: Expression | None = None
-    if kind == "z":
-        made = _backward(layer.layer, step.unit(layer, "z", place, example))
-    elif behind and _same(behind[0].input, layer.output):
-        made = _backward(behind[0].layer, step.unit(behind[0], "input", place, example))
-    elif not behind and step.losses is not None:
+    if not kind.startswith("output"):
+        made = _backward(layer.layer, step.unit(layer, kind, place, example))
+    elif behind:
+        # The next layer, or one in it that is given the same.
+        following = [each for each in behind if f"{each.name}/".startswith(f"{behind[0].name}/")]
+        for each in following:
+            if made is None and _same(each.input, layer.output):
+                made = _backward(each.layer, step.unit(each, "input", place, example))
+    elif step.losses is not None:
         made = loss_slope(step, (example, *place[: step.losses.ndim - 1]), place)
     name = indexed(f"{layer.name}.d_{kind}", place)
     found = None if made is None else Formula(name, made, recorded, roundoff_of(array))
@@ -175,10 +180,10 @@ def _stated_gradient(step: Any, variable: Any, index: tuple[int, ...]) -> Expres
     plain = plain_mean(step)
     for layer in users:
         stated = stated_by(layer.layer, "gradient_terms", "call")
-        for example in range(count):
-            scale = np.float64(count if plain else 1)
-            slopes = {kind: array[example] * scale for kind, array in layer.slopes.items()}
-            unit = replace(step.unit(layer, "z", (), example), among_others=True, of_loss=plain)
+        scale = np.float64(count if plain else 1)
+        for example, *moment in np.ndindex(count, *layer.times):
+            slopes = {kind: array[(example, *moment)] * scale for kind, array in layer.slopes.items()}
+            unit = replace(step.unit(layer, "z", tuple(moment), example), among_others=True, of_loss=plain)
             made = None if stated is None else stated(variable, index, unit, slopes)
             if made is None:
                 return None

@@ -50,6 +50,7 @@ class Traced:
     shapes: dict[str, Any]
     drawn: set[str]
     shared: set[str]
+    looped: dict[str, int]
 
     @classmethod
     def of(cls, parts: Parts, state: tuple[Values, Values], x: Arrays, training: bool) -> Traced:
@@ -61,14 +62,16 @@ class Traced:
 
         shapes = jax.eval_shape(forward, *state, x)
         calls = [each for each in handed.calls if each[1].shown_when_opened]
-        return cls(calls, shapes, handed.drawn, handed.shared)
+        return cls(calls, shapes, handed.drawn, handed.shared, handed.looped)
 
     def nudges(self) -> dict[str, Any]:
-        """Zeros for all values whose gradients are wanted: z and outputs."""
+        """Zeros for all values whose gradients are wanted: z, outputs, and what else layers state."""
+        stated = {f"{name}.{kind}" for name, layer, _ in self.calls for kind in layer.stated}
         return {
             name: jnp.zeros(spec.shape, spec.dtype)
             for name, spec in self.shapes.items()
-            if re.search(r"\.(z|output(_\d+)?)$", name) and jnp.issubdtype(spec.dtype, jnp.floating)
+            if (name in stated or re.search(r"\.(z|output(_\d+)?)$", name))
+            and jnp.issubdtype(spec.dtype, jnp.floating)
         }
 
     def layers(self, handed: Mapping[str, Any], slopes: Mapping[str, Any], rows: int, count: int) -> Layers:
@@ -92,7 +95,8 @@ class Traced:
                         shared.add(matched[1])
                 return told
 
-            found.append(LayerPass(name, layer, those(handed), those(slopes), shared))
+            loops = self.looped.get(name, 0)
+            found.append(LayerPass(name, layer, those(handed), those(slopes), shared, loops))
         return found
 
 
@@ -109,7 +113,8 @@ def in_sight() -> Generator[None]:
                 "a layer calls other layers inside of jax.lax.scan, jax.vmap or the like, and what they "
                 "compute there is out of sight.",
                 expected="layers that are called in the layer's call itself",
-                mend="write the loop in Python, or compute without layers inside of it.",
+                mend="write the loop with pellucid.loops.scan, which takes the place of jax.lax.scan, or "
+                "in Python.",
             )
         ) from error
 
