@@ -27,7 +27,7 @@ def worst(model, loss, y, weight=None, rows=5):
     """The largest difference between the gradient of the cost and its central differences."""
     x = np.random.default_rng(1).normal(size=(rows, 3))
     objective = Objective(loss)
-    objective.resolve(y.shape, jax.ShapeDtypeStruct(model.output_shape, "float64"))
+    objective.resolve(y, jax.ShapeDtypeStruct(model.output_shape, "float64"))
     parts = Parts(model, objective, None)
     # Moved a little from where they start, so that no bias is 0 and no gamma is 1.
     random = np.random.default_rng(2)
@@ -49,6 +49,13 @@ def worst(model, loss, y, weight=None, rows=5):
     return float(jnp.max(jnp.abs(gradient - differences)))
 
 
+def branches():
+    """Two ways through the same weights, and a sum of both."""
+    x = keras.Input((4,))
+    shared = L.Dense(3, activation="tanh")
+    return keras.Model(x, shared(x) * shared(2.0 * x) + L.Dense(3)(x))
+
+
 def network(*layers, units=2, last=None):
     inner = [L.Input(shape=(3,)), L.Dense(4), *layers, L.Flatten(), L.Dense(units, activation=last)]
     return keras.Sequential(inner)
@@ -63,6 +70,7 @@ CASES = {
     "Dropout": lambda: [L.Dropout(0.4, seed=3)],
     "ELU": lambda: [L.ELU(0.7)],
     "Flatten": lambda: [L.Reshape((2, 2)), L.Flatten()],
+    "Functional": lambda: [branches()],
     "GaussianNoise": lambda: [L.GaussianNoise(0.2, seed=3)],
     "InputLayer": list,
     "LayerNormalization": lambda: [L.LayerNormalization()],

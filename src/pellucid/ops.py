@@ -36,11 +36,7 @@ from pellucid.arrays import (
     standardize_dtype,
 )
 from pellucid.errors import ArgumentError, ShapeError, message
-
-
-def _operation(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function of arrays take symbolic tensors as well."""
-    return function
+from pellucid.graph import operation
 
 
 # How arguments are prepared.
@@ -1855,7 +1851,7 @@ for _name in _public():
     _op = globals()[_name]
     if _op.__name__ in ("op", "<lambda>"):
         _op.__name__ = _op.__qualname__ = _name
-    globals()[_name] = _op if _name in _AS_THEY_ARE else _operation(_op)
+    globals()[_name] = _op if _name in _AS_THEY_ARE else operation(_op)
 
 __all__ = [*_public()]  # noqa: PLE0604 # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -18,6 +18,7 @@ from jax.core import Tracer
 from pellucid import seeds
 from pellucid.arrays import Array, ArrayLike, as_array, held_dtype, is_float
 from pellucid.errors import ArgumentError, StateError, message
+from pellucid.graph import operation
 from pellucid.variables import SeedGenerator as SeedGenerator
 
 Shape = Sequence[int]
@@ -99,6 +100,7 @@ def randint(
     return jax.random.randint(_key(seed), tuple(shape), as_array(minval), as_array(maxval), kind)
 
 
+@operation
 def categorical(logits: ArrayLike, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Array:
     """Numbers of classes, drawn with probabilities softmax(logits); shape (rows, num_samples)."""
     scores = as_array(logits)
@@ -132,6 +134,7 @@ def binomial(
     )
 
 
+@operation
 def dropout(inputs: ArrayLike, rate: float, noise_shape: Any = None, seed: Any = None) -> Array:
     """Each number with probability `rate` 0, and else divided by 1 - rate.
 
@@ -156,6 +159,7 @@ def dropout(inputs: ArrayLike, rate: float, noise_shape: Any = None, seed: Any =
     return jnp.where(kept, array / keep, jnp.zeros_like(array))
 
 
+@operation
 def shuffle(x: ArrayLike, axis: int = 0, seed: Any = None) -> Array:
     """The entries along an axis in another order, which differs from row to row of the other axes."""
     return jax.random.permutation(_key(seed), as_array(x), axis, independent=True)

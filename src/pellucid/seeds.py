@@ -80,6 +80,13 @@ def row_order(rows: int, random: Any = np.random) -> np.ndarray[Any, Any]:
     return random.permutation(rows)
 
 
+def batch_order(batches: int) -> list[int]:
+    """A fresh order of batches that can be asked for by number, from Python's stream, as in Keras."""
+    order = list(range(batches))
+    python_random.shuffle(order)
+    return order
+
+
 def spend_row_order(rows: int) -> None:
     """Draw an order and drop it.
 

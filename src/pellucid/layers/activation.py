@@ -18,7 +18,7 @@ from pellucid.layers.layer import CATALOGUE, Layer
 class _Elementwise(Layer):
     """A layer whose outputs have the shape of its inputs."""
 
-    rows_independent = elementwise = True
+    rows_independent = elementwise = supports_masking = True
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the inputs."""

@@ -28,7 +28,7 @@ class Dropout(Layer):
         seed: a whole number; drawn when None.
     """
 
-    rows_independent = elementwise = True
+    rows_independent = elementwise = supports_masking = True
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Dropout(Layer):
 class GaussianNoise(Layer):
     """While training, normal noise of standard deviation `stddev` is added."""
 
-    rows_independent = elementwise = True
+    rows_independent = elementwise = supports_masking = True
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pellucid.checking import Check, check
-from pellucid.data import Rows, as_rows
+from pellucid.data import Rows
 from pellucid.engine import Engine
 from pellucid.errors import ArgumentError, StateError, did_you_mean, message
 from pellucid.formula import Formula
@@ -385,7 +385,7 @@ class Step(Pass):
         Raises:
             ShapeError: if the rows do not fit the layers.
         """
-        rows = cast(Any, self.parts.model)._adjusted(as_rows(x))
+        rows = cast(Any, self.parts.model).rows_of(x)
         args = (*self.pass_state(), rows.x)
         program = self.engine.program(
             "predict", functools.partial(programs.outputs_of, self.parts), None, *args
