@@ -6,7 +6,7 @@ import pytest
 
 import pellucid as keras
 from judging import answers, compare
-from ops_judge_cases import calls
+from ops_judge_cases import OF_ONE, OF_POSITIVE, REDUCTIONS, RUNNING, calls, positive, x
 from pellucid import ops
 from pellucid.errors import ArgumentError, ShapeError
 
@@ -34,6 +34,37 @@ def test_sparsemax_gives_the_nearest_probabilities():
     given = np.array([[1.0, 0.9, -3.0], [0.1, 0.0, 0.2]], "float32")
     assert np.allclose(ops.sparsemax(given), [[0.55, 0.45, 0.0], [1 / 3, 0.7 / 3, 1.3 / 3]], atol=1e-6)
     assert np.allclose(ops.sparsemax(given.T, axis=0), ops.sparsemax(given).T)
+
+
+SYMBOLIC = [*OF_ONE.split(), *OF_POSITIVE.split(), *REDUCTIONS.split(), *RUNNING.split()]
+
+
+@pytest.mark.parametrize("name", [each for each in SYMBOLIC if each not in ("is_tensor", "size")])
+def test_an_op_takes_symbolic_tensors(name):
+    tensor = keras.Input(shape=(4,), batch_size=3)
+    told, made = getattr(ops, name)(tensor), getattr(ops, name)(ops.convert_to_tensor(positive))
+    if hasattr(made, "shape"):
+        assert (told.shape, told.dtype) == (made.shape, str(made.dtype))
+    else:
+        assert told == made
+
+
+def test_ops_stand_between_layers():
+    inputs = keras.Input(shape=(4,))
+    hidden = keras.layers.Dense(3)(inputs)
+    joined = ops.concatenate([ops.relu(hidden), ops.expand_dims(ops.mean(inputs, axis=-1), -1)], axis=-1)
+    model = keras.Model(inputs, ops.where(joined > 0.5, joined, ops.sin(joined) * 2))
+    assert ops.shape(joined) == (None, 4)
+    assert model.output_shape == (None, 4)
+    z = np.asarray(x @ model.layers[1].get_weights()[0])
+    want = np.concatenate([np.maximum(z, 0), x.mean(-1, keepdims=True)], -1)
+    want = np.where(want > 0.5, want, np.sin(want) * 2)
+    assert np.allclose(model.predict(x, verbose=0), want, atol=1e-6)
+
+
+def test_what_has_no_numbers_is_not_made_numbers():
+    with pytest.raises(ArgumentError, match="has a shape and no numbers"):
+        ops.convert_to_numpy(keras.Input(shape=(4,)))
 
 
 def test_ops_take_variables():

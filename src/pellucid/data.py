@@ -327,7 +327,7 @@ def unpack(data: Any) -> tuple[Any, Any, Any]:
 
 
 class PyDataset:
-    """Batches by their numbers: a class of one's own gives them in `__getitem__` and counts them in `__len__`.
+    """Batches by number: a class of one's own gives them in `__getitem__` and counts them in `__len__`.
 
     `fit` reads them once each epoch, in another order if it shuffles; the rows of a batch stay together.
 

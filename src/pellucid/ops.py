@@ -38,7 +38,6 @@ from pellucid.arrays import (
 from pellucid.errors import ArgumentError, ShapeError, message
 from pellucid.graph import operation
 
-
 # How arguments are prepared.
 
 #: One axis, several, or None for all.
