@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from pellucid.arrays import Array, ArrayLike, as_array, floatx, is_float
-from pellucid.errors import ShapeError, StateError, message
+from pellucid.errors import ArgumentError, ShapeError, StateError, message
 from pellucid.naming import automatic_name
 
 #: Counts the changes to what variables there are and which are trained, so that others can see
@@ -413,16 +413,31 @@ class SeedGenerator:
     draws depends on the seed and the number of the step, and on nothing else.
     """
 
-    def __init__(self, seed: int | None = None, name: str = "seed_generator", path: str = "") -> None:
+    def __init__(self, seed: int | None = None, name: str | None = None, path: str = "") -> None:
         from pellucid.seeds import draw_seed, key
 
+        if seed is not None and not isinstance(seed, int):
+            raise ArgumentError(message("Argument `seed` must be an integer.", came=repr(seed)))
+        self.name = name or "seed_generator"
         self.seed = draw_seed() if seed is None else seed
+        self._given = {"seed": seed, "name": name}
         self.state = Variable(
-            key(self.seed), dtype="uint32", trainable=False, name="state", path=path or f"{name}/state"
+            key(self.seed), dtype="uint32", trainable=False, name="state", path=path or f"{self.name}/state"
         )
 
-    def next(self) -> Array:
-        """The key for one draw."""
+    def next(self, ordered: bool = True) -> Array:
+        """The key for one draw; then the state moves on, or jumps if not `ordered`."""
+        from pellucid.seeds import jump
+
         words = as_array(self.state.value)
-        self.state.assign(words + np.array([0, 1], dtype=np.uint32))
+        self.state.assign(words + np.array([0, 1], dtype=np.uint32) if ordered else jump(words))
         return words
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return dict(self._given)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> SeedGenerator:
+        """Make one from what `get_config` gave."""
+        return cls(**config)
