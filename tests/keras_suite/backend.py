@@ -11,6 +11,7 @@ from pellucid.arrays import as_array, floatx
 from pellucid.variables import Scope
 
 Variable = pellucid.Variable
+set_floatx = pellucid.config.set_floatx
 SUPPORTS_SPARSE_TENSORS = False
 SUPPORTS_RAGGED_TENSORS = False
 IS_THREAD_SAFE = True
@@ -88,3 +89,27 @@ class StatelessScope(contextlib.AbstractContextManager):
 
     def get_current_value(self, variable):
         return self.scope.values.get(variable)
+
+
+def shape(x):
+    return tuple(x.shape)
+
+
+class DTypePolicy:
+    """A type to compute in, and one for variables."""
+
+    def __init__(self, name):
+        self.name = name
+        self.compute_dtype = name.removeprefix("mixed_")
+        self.variable_dtype = "float32" if name.startswith("mixed_") else name
+
+
+_policy = {"now": DTypePolicy("float32")}
+
+
+def dtype_policy():
+    return _policy["now"]
+
+
+def set_dtype_policy(policy):
+    _policy["now"] = policy if isinstance(policy, DTypePolicy) else DTypePolicy(policy)
