@@ -402,6 +402,11 @@ def erf(x: Any) -> Expression:
     return Function("erf", [x])
 
 
+def sign(x: Any) -> Expression:
+    """-1, 0 or 1."""
+    return Function("sign", [x])
+
+
 class Extreme(Expression):
     """The largest or smallest of several expressions."""
 

@@ -259,6 +259,8 @@ class Model(Layer):
             ShapeError: if the rows do not fit the layers.
         """
         self._require_compiled("fit")
+        if self.optimizer is None:
+            raise StateError(message("fit needs an optimizer.", mend='compile(optimizer="adam", ...).'))
         batch_size = _at_least_one("batch_size", batch_size)
         epochs = _whole("epochs", epochs)
         steps_per_epoch = _at_least_one("steps_per_epoch", steps_per_epoch)
@@ -329,6 +331,8 @@ class Model(Layer):
         try:
             with jax.disable_jit(self._run_eagerly):
                 training.run()
+            if self.optimizer is not None:
+                self.optimizer.finalize_variable_values(self.trainable_variables)
         finally:
             plan.progress.stopped()
             try:
@@ -668,7 +672,9 @@ class Model(Layer):
                 # Targets that are refused must not settle which accuracy is meant.
                 self._checked(rows)
             self._objective.resolve(rows.y, outputs, self._names_of_outputs())
-            if not self.optimizer.built:
+            if self.optimizer is None:
+                pass  # what is only evaluated needs none
+            elif not self.optimizer.built:
                 self.optimizer.build(self.trainable_variables)
             else:
                 for variable in self.trainable_variables:

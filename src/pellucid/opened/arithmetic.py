@@ -300,6 +300,12 @@ def change_of(step: Any, path: str, index: tuple[int, ...]) -> tuple[Moved | Non
     optimizer = step.parts.optimizer
     before, after = step.weights[path][index], _after_opened(step, path, index)[0]
     rule = None if optimizer is None else stated_by(optimizer, "rule", "update_step", "apply")
+    overwrites = optimizer is not None and optimizer.use_ema and optimizer.ema_overwrite_frequency
+    if optimizer is not None and optimizer.gradient_accumulation_steps:
+        if overwrites:
+            rule = None  # the means may become the weights between updates, too
+        elif optimizer.keeps_still(step.optimizer.before["iteration"]):
+            return None, Number(0.0), Number(before, indexed(path, index))
     moved = moved_by(step, path, index) if rule is not None else None
     change = rule(moved) if rule is not None and moved is not None else None
     if moved is None or change is None:
@@ -307,7 +313,10 @@ def change_of(step: Any, path: str, index: tuple[int, ...]) -> tuple[Moved | Non
         name = indexed(path, index)
         change = Number(np.float64(after) - np.float64(before), f"update by {optimizer and optimizer.name}")
         return None, change, Number(before, name) + change
+    assert optimizer is not None
     result: Expression = moved.weight + change
+    if overwrites:
+        result = optimizer.average_formula(result, moved)
     if variable.constraint is not None:
         stated = stated_by(variable.constraint, "formula", "__call__")
         array = step.update_values[f"{path}.moved"]
@@ -321,10 +330,16 @@ def moved_by(step: Any, path: str, index: tuple[int, ...]) -> Moved:
     variable = step.parts.weights[step.weight_place(path, path)]
     optimizer = step.parts.optimizer
     assert optimizer is not None
-    gradient = Number(step.gradients[path][index], f"{indexed(path, index)}.gradient")
-    own = (f"{path}.gradient", step.gradients[path])
+    gradient: Expression = Number(step.gradients[path][index], f"{indexed(path, index)}.gradient")
     named = {f"{name}.gradient": array for name, array in step.gradients.items()}
-    clipped = optimizer.clip_formula(gradient, index, own, named)
+    if steps := optimizer.gradient_accumulation_steps:
+        slot = "gradient_accumulator"
+        kept = {name: step.optimizer.before[f"{name}/{slot}"] for name in step.gradients}
+        own = Number(kept[path][index], indexed(slot, index))
+        gradient = Let("mean_gradient", (gradient + own) / steps)
+        named = {f"{name}.mean": (array + kept[name]) / steps for name, array in step.gradients.items()}
+    own_name = f"{path}.mean" if steps else f"{path}.gradient"
+    clipped = optimizer.clip_formula(gradient, index, (own_name, named[own_name]), named)
     if clipped is not gradient:
         clipped = Let("g", clipped)
     rate = Number(step.optimizer.learning_rate, "learning_rate")
@@ -335,5 +350,6 @@ def moved_by(step: Any, path: str, index: tuple[int, ...]) -> Moved:
         slot: Number(array[index] if array.shape else array, indexed(slot, index if array.shape else ()))
         for slot, array in step.optimizer.slots(variable).items()
     }
-    t = Number(step.optimizer.before.get("iteration", np.asarray(0)) + 1, "t", 0.0)
+    done = step.optimizer.before.get("iteration", np.asarray(0)) // (steps or 1)
+    t = Number(done + 1, "t", 0.0)
     return Moved(path, index, weight, clipped, rate, t, slots)
