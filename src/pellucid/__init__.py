@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pellucid import optimizers as optimizers
     from pellucid import plots as plots
     from pellucid import regularizers as regularizers
+    from pellucid import saving as saving
     from pellucid import tables as tables
     from pellucid import utils as utils
     from pellucid.errors import PellucidError as PellucidError
@@ -57,6 +58,7 @@ _namespaces = (
     "optimizers",
     "plots",
     "regularizers",
+    "saving",
     "tables",
     "utils",
 )

@@ -8,6 +8,7 @@ apply the constraints, count the step.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -292,6 +293,24 @@ class Optimizer(Configurable):
         length = Let("length", sqrt(total(squares)))
         return gradient if length.value <= limit else gradient * limit / length
 
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        """Put all that is remembered into the dict of a file."""
+        for number, variable in enumerate(self.variables):
+            store[str(number)] = variable.numpy()
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Take all that is remembered from the dict of a file, or nothing if it is of other weights."""
+        variables = self.variables
+        if len(store) != len(variables):
+            warnings.warn(
+                f"Skipping variable loading for optimizer '{self.name}', because it has {len(variables)} "
+                f"variables whereas the saved optimizer has {len(store)} variables.",
+                stacklevel=2,
+            )
+            return
+        for number, variable in enumerate(variables):
+            variable.assign(store[str(number)])
+
     def decays_like(self, other: Optimizer) -> None:
         """Leave out of the weight decay what another optimizer leaves out."""
         self._not_decayed = set(other._not_decayed)
@@ -307,7 +326,12 @@ class Optimizer(Configurable):
     def changed_arguments(self) -> dict[str, Any]:
         """The learning rate may have been set since."""
         rate = float(self._rate.value) if self._rate is not None else self._schedule
-        return {**super().changed_arguments(), "learning_rate": rate}
+        shared = {
+            name: vars(self).get(name, parameter.default)
+            for name, parameter in inspect.signature(Optimizer.__init__).parameters.items()
+            if parameter.default is not parameter.empty
+        }
+        return {**shared, **super().changed_arguments(), "learning_rate": rate}
 
 
 def _checked_rate(value: Any) -> float:

@@ -23,6 +23,8 @@ class InputLayer(Layer):
 
     rows_independent = elementwise = True
     shown_when_opened = False
+    unwritten = (*Layer.unwritten, "shape")
+    fixed = {"sparse": False, "ragged": False, "optional": False}
 
     def __init__(
         self,
@@ -50,6 +52,10 @@ class InputLayer(Layer):
         self.batch_shape: Shape = tuple(whole)
         self.declared_shape = self.batch_shape
         self.built = True
+
+    def changed_arguments(self) -> dict[str, Any]:
+        """The shape of a batch says what the other arguments said."""
+        return {"name": self.name, "batch_shape": self.batch_shape, "dtype": str(self.dtype)}
 
     @property
     def shape(self) -> Shape:
@@ -137,6 +143,7 @@ class Dense(Layer):
     """
 
     rows_independent = True
+    fixed = {"quantization_config": None}
 
     def __init__(
         self,
