@@ -111,11 +111,13 @@ class Configurable:
             given |= self.fixed
         given = {name: value for name, value in given.items() if name not in self.unwritten}
         takes_all = any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values())
-        for name, value in self.changed_arguments().items():
-            # A class of one's own may take no name; then it is given one again.
-            if takes_all or name in signature.parameters:
-                given[name] = value
-        return {name: serialize(value) for name, value in given.items()}
+        # A class of one's own may take no name; then it is given one again.
+        changed = {
+            name: value
+            for name, value in self.changed_arguments().items()
+            if takes_all or name in signature.parameters
+        }
+        return {name: serialize(value) for name, value in {**changed, **given, **changed}.items()}
 
     def _made_of(self, name: str, given: Any) -> Any:
         """What the constructor made of an argument, if it kept it under that name."""

@@ -188,7 +188,7 @@ class Sequential(Model):
 
     def get_config(self) -> dict[str, Any]:
         """The layers' configurations."""
-        config = {**self.changed_arguments(), "layers": self._chain}
+        config: dict[str, Any] = {**self.changed_arguments(), "layers": self._chain}
         if self.built:
             config["build_input_shape"] = self.input_shape
         return {name: serialize(value) for name, value in config.items()}
