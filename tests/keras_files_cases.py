@@ -1,7 +1,7 @@
 """Models that both libraries write into files and read from them; run by either, in any process.
 
-    python keras_files_cases.py write keras FOLDER    writes FOLDER/keras-NAME.keras for each case
-    python keras_files_cases.py read keras FOLDER     reads all files there, and says what it found
+python keras_files_cases.py write keras FOLDER    writes FOLDER/keras-NAME.keras for each case
+python keras_files_cases.py read keras FOLDER     reads all files there, and says what it found
 """
 
 import os
@@ -34,7 +34,9 @@ def cases(keras):
         regularizer = keras.regularizers.L2(0.01)
         hidden = layers.Dense(5, activation="relu", kernel_regularizer=regularizer, name="hidden")
         model = keras.Sequential([keras.Input((4,)), hidden, layers.Dense(1, activation="sigmoid")])
-        return compiled(model, keras.optimizers.Adam(0.01, clipnorm=1.0), metrics=["accuracy", keras.metrics.AUC()])
+        return compiled(
+            model, keras.optimizers.Adam(0.01, clipnorm=1.0), metrics=["accuracy", keras.metrics.AUC()]
+        )
 
     def unbuilt():
         model = keras.Sequential([layers.Dense(3, "tanh", kernel_constraint="max_norm"), layers.Dense(1)])
@@ -68,8 +70,41 @@ def cases(keras):
         model = keras.Sequential([keras.Input((4,)), layers.Dense(2), layers.Dense(1, "sigmoid")])
         return compiled(model, keras.optimizers.Adam(0.01, amsgrad=True))
 
+    def functional():
+        age, size = keras.Input((1,), name="age"), keras.Input((3,), name="size")
+        shared = layers.Dense(2, activation="relu", name="shared")
+        both = layers.Concatenate()([shared(layers.Dense(2)(age)), shared(layers.Dense(2)(size)), age])
+        model = keras.Model([age, size], layers.Dense(1, activation="sigmoid", name="ill")(both))
+        return compiled(model, "adam")
+
+    def branches():
+        inside = keras.Input((4,))
+        inner = keras.Model(inside, layers.Add()([layers.Dense(4)(inside), inside]), name="inner")
+        inputs = keras.Input((4,))
+        answer = layers.Dense(1, activation="sigmoid", name="ill")(inner(inputs))
+        model = keras.Model(inputs, [answer, layers.Dense(2, name="size")(inner(answer * inputs))])
+        losses = {"ill": "binary_crossentropy", "size": "mse"}
+        model.compile(optimizer="sgd", loss=losses, metrics={"ill": ["accuracy"], "size": ["mae"]})
+        return model
+
+    def images():
+        convolved = [layers.Conv2D(3, 3, activation="relu", padding="same"), layers.MaxPooling2D()]
+        separable = layers.SeparableConv2D(2, 2, depthwise_initializer="he_normal")
+        model = [
+            keras.Input((6, 6, 2)),
+            *convolved,
+            separable,
+            layers.Flatten(),
+            layers.PReLU(),
+            layers.Dense(1),
+        ]
+        return compiled(keras.Sequential(model), "adam", "mse", [])
+
     table = rows(4), labels()
     return {
+        "functional": (functional, [table[0][:, :1], table[0][:, 1:]], table[1]),
+        "branches": (branches, table[0], [table[1], rows(2)]),
+        "images": (images, rows(6, 6, 2), table[1]),
         "dense": (dense, *table),
         "unbuilt": (unbuilt, *table),
         "normalized": (normalized, *table),
@@ -90,6 +125,12 @@ def write(keras, library, folder):
         model.save_weights(folder / f"{library}-{name}.weights.h5")
 
 
+def answers(model, x):
+    """The outputs for rows, in a list."""
+    outputs = model.predict(x, verbose=0)
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
 def read(keras, folder):
     """What each model of the files there says, and how it goes on training."""
     found = {}
@@ -98,12 +139,12 @@ def read(keras, folder):
             model = keras.models.load_model(folder / f"{author}-{name}.keras")
             model.load_weights(folder / f"{author}-{name}.weights.h5")
             key = f"{author}-{name}"
-            found[f"{key}/predicted"] = model.predict(x, verbose=0)
+            found |= {f"{key}/predicted{n}": each for n, each in enumerate(answers(model, x))}
             found[f"{key}/evaluated"] = np.array(model.evaluate(x, y, verbose=0))
             found[f"{key}/iterations"] = np.array(int(model.optimizer.iterations))
             history = model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0).history
             found |= {f"{key}/{metric}": np.array(values) for metric, values in history.items()}
-            found[f"{key}/after"] = model.predict(x, verbose=0)
+            found |= {f"{key}/after{n}": each for n, each in enumerate(answers(model, x))}
     return found
 
 

@@ -135,11 +135,12 @@ class Configurable:
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Make one from what `get_config` gave."""
         arguments = cls.without_fixed(config)
+        dtype = arguments.get("dtype")
+        if isinstance(dtype, Mapping) and cast(Any, dtype).get("class_name") == "DTypePolicy":
+            arguments["dtype"] = cast(Any, dtype)["config"]["name"]
         if cls.get_config is Configurable.get_config:
             # What was written by itself is read by itself.
             arguments = {name: deserialize(value) for name, value in arguments.items()}
-        elif isinstance(arguments.get("dtype"), Mapping):
-            arguments["dtype"] = deserialize(arguments["dtype"])
         return cls(**arguments)
 
     @classmethod
@@ -397,8 +398,6 @@ def made(config: Mapping[str, Any], catalogue: Catalogue | None = None) -> Any:
         return _made_special(name, inner)
     if name == "function":
         return _found_function(config, catalogue)
-    if name == "DTypePolicy":
-        return cast(Any, inner)["name"]
     shared, number = _shared.get(), config.get("shared_object_id")
     if shared is not None and isinstance(number, int) and number in shared:
         return shared[number]

@@ -44,6 +44,8 @@ class Optimizer(Configurable):
     namespace = "keras.optimizers"
     #: What is remembered for each weight, in the order of Keras's files.
     slots: tuple[str, ...] = ()
+    #: The slots that Keras's files have side by side for each weight; others come one slot after another.
+    together: tuple[str, ...] = ("momentum", "velocity")
 
     def __init__(
         self,
@@ -295,12 +297,12 @@ class Optimizer(Configurable):
 
     def save_own_variables(self, store: dict[str, Any]) -> None:
         """Put all that is remembered into the dict of a file."""
-        for number, variable in enumerate(self.variables):
+        for number, variable in enumerate(self._stored()):
             store[str(number)] = variable.numpy()
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Take all that is remembered from the dict of a file, or nothing if it is of other weights."""
-        variables = self.variables
+        variables = self._stored()
         if len(store) != len(variables):
             warnings.warn(
                 f"Skipping variable loading for optimizer '{self.name}', because it has {len(variables)} "
@@ -310,6 +312,17 @@ class Optimizer(Configurable):
             return
         for number, variable in enumerate(variables):
             variable.assign(store[str(number)])
+
+    def _stored(self) -> list[Variable]:
+        """The variables in the order of Keras's files, which have most slots one after another."""
+        of_weights = [(slot, made) for each in self._state_of.values() for slot, made in each.items()]
+        slots = {variable for _, variable in of_weights}
+        own = [variable for variable in self._variables if variable not in slots]
+        counts = [variable for variable in own if variable.name in ("iteration", "learning_rate")]
+        ordered = [made for slot, made in of_weights if slot in self.together]
+        for slot in self.slots:
+            ordered += [made for each, made in of_weights if each == slot and slot not in self.together]
+        return [*counts, *ordered, *(variable for variable in own if variable not in counts)]
 
     def decays_like(self, other: Optimizer) -> None:
         """Leave out of the weight decay what another optimizer leaves out."""
@@ -395,6 +408,8 @@ class SGD(Optimizer):
 @CATALOGUE.entry("rmsprop")
 class RMSprop(Optimizer):
     """v <- rho * v + (1 - rho) * g^2; w <- w - learning_rate * g / sqrt(v + epsilon). Hinton, 2012."""
+
+    together = ()
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from pellucid.keras_files import model_from_json as model_from_json
 from pellucid.keras_files import save_model as save_model
 from pellucid.keras_files import save_weights as save_weights
 from pellucid.models.cloning import clone_model as clone_model
+from pellucid.models.functional import Functional as Functional
 from pellucid.models.model import Model as Model
 from pellucid.models.sequential import Sequential as Sequential
 
