@@ -18,13 +18,12 @@ from pellucid.variables import Variable
 #: Every name of keras.backend beside those that Pellucid has anyway: "backend.mean", ...
 OFFERED: dict[str, Any] = {}
 Function = TypeVar("Function", bound=Callable[..., Any])
-#: Those that are the same in keras.ops; their names there come after the colon where they are others.
+#: Those that are the same in keras.ops; the name that they have there comes after a colon if it is another.
 SAME = (
-    "abs all:all any:any arange argmax argmin cast clip concatenate:concatenate cos cumsum cumprod dot elu equal "
-    "exp expand_dims eye:eye flatten:ravel greater greater_equal hard_sigmoid less less_equal log logsumexp "
-    "max maximum mean min minimum not_equal one_hot ones ones_like permute_dimensions:transpose pow:power prod "
-    "relu:relu repeat_elements:repeat reshape round sigmoid sign sin softmax softplus softsign sqrt square "
-    "squeeze stack std stop_gradient sum tanh tile transpose var zeros zeros_like gather:take"
+    "abs all any arange cast clip cos cumprod cumsum dot elu equal exp expand_dims eye gather:take greater "
+    "greater_equal hard_sigmoid less less_equal log logsumexp max maximum mean min minimum not_equal one_hot "
+    "ones ones_like pow:power prod repeat_elements:repeat reshape round sigmoid sign sin softplus softsign "
+    "sqrt square squeeze stack std stop_gradient sum tanh tile transpose var zeros zeros_like"
 )
 
 
@@ -36,8 +35,7 @@ def _offer(function: Function) -> Function:
 
 for _name in SAME.split():
     _old, _, _new = _name.partition(":")
-    if hasattr(ops, _new or _old):
-        OFFERED[f"backend.{_old}"] = getattr(ops, _new or _old)
+    OFFERED[f"backend.{_old}"] = getattr(ops, _new or _old)
 
 
 def _last(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Runs a script as `python SCRIPT.py` would, with Pellucid in the place of Keras, and says what can be opened.
+"""Runs a script as Python would, with Pellucid in the place of Keras, and says what can be opened.
 
 Whatever the script does, its output, its exit code and its tracebacks are those that it would have: of
 the frames of Pellucid that run it, none is shown.
@@ -85,8 +85,8 @@ class Trainings:
             lines.append(f"open a step with: pellucid show {self._shown(kept[0].file)} --step {step}")
         elif can := [each for each in self.all if not each.why_not]:
             lines.append(
-                f"{len(can)} training{'s' if len(can) > 1 else ''} of {sum(each.steps for each in can):,} steps "
-                "can be opened; keep them in a file with:"
+                f"{len(can)} training{'s' if len(can) > 1 else ''} of {sum(each.steps for each in can):,} "
+                "steps can be opened; keep them in a file with:"
             )
             lines.append(f"  pellucid run --open run{ENDING} {shlex.join(command)}")
         return "".join(f"pellucid: {line}\n" if not line.startswith(" ") else f"{line}\n" for line in lines)
@@ -165,6 +165,7 @@ def run(script: str, arguments: Sequence[str] = (), *, module: bool = False, kee
 def _prepared_script(script: str) -> Callable[[], Any]:
     """What runs a script, which is read and compiled when it runs, as `__main__`."""
     path = Path(script)
+    file = os.path.abspath(script)
     if path.suffix == ".ipynb":
         raise ArgumentError(
             message(
@@ -183,9 +184,9 @@ def _prepared_script(script: str) -> Callable[[], Any]:
 
     def go() -> None:
         main = ModuleType("__main__")
-        main.__dict__.update(__file__=script, __builtins__=__builtins__, __cached__=None)
+        main.__dict__.update(__file__=file, __builtins__=__builtins__, __cached__=None)
         sys.modules["__main__"] = main
-        exec(compile(content, script, "exec", dont_inherit=True), main.__dict__)
+        exec(compile(content, file, "exec", dont_inherit=True), main.__dict__)
 
     return go
 

@@ -201,7 +201,7 @@ def print_(*inputs: Any, output_stream: Any = None, sep: str = " ", end: str = "
     print(*(np.asarray(each) if isinstance(each, jax.Array) else each for each in inputs), sep=sep, end=end)
 
 
-# Arithmetic. Names are Keras's, those of TensorFlow come after the colon where they are others.
+# Arithmetic. The names are those of keras.ops; TensorFlow's come after a colon where they are others.
 
 
 def _named(names: str) -> list[tuple[str, str]]:
@@ -221,23 +221,20 @@ def _with_name(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 EVERYWHERE = (
-    "abs cos cosh exp floor log log1p:math.log1p negative round sign sin sinh sqrt square tan tanh "
-    "arccos:acos arcsin:asin arctan:atan arctan2:atan2 sigmoid add subtract multiply true_divide:divide maximum "
-    "minimum equal not_equal greater greater_equal less less_equal logical_and logical_or logical_not "
-    "power:pow true_divide:truediv floor_divide:floordiv stop_gradient identity:identity "
+    "abs add arccos:acos arcsin:asin arctan:atan arctan2:atan2 cos cosh equal exp floor "
+    "floor_divide:floordiv greater greater_equal less less_equal logical_and logical_not logical_or maximum "
+    "minimum multiply negative not_equal power:pow round sigmoid sign sin sinh sqrt square stop_gradient "
+    "subtract tan tanh true_divide:divide true_divide:truediv"
 )
 ONLY_MATH = (
-    "ceil expm1 erf reciprocal rsqrt isnan:is_nan isinf:is_inf isfinite:is_finite softplus "
-    "mod:floormod sigmoid log_sigmoid count_nonzero"
+    "ceil count_nonzero erf expm1 isfinite:is_finite isinf:is_inf isnan:is_nan log log1p log_sigmoid "
+    "mod:floormod reciprocal rsqrt softplus"
 )
 NEURAL = "relu relu6 elu selu silu silu:swish softplus softsign sigmoid tanh log_sigmoid"
 for _ours, _theirs in _named(EVERYWHERE):
-    if hasattr(ops, _ours):
-        _function = _with_name(getattr(ops, _ours))
-        OFFERED[_theirs.removeprefix("math.")] = OFFERED[f"math.{_theirs.removeprefix('math.')}"] = _function
+    OFFERED[_theirs] = OFFERED[f"math.{_theirs}"] = _with_name(getattr(ops, _ours))
 for _ours, _theirs in _named(ONLY_MATH):
-    if hasattr(ops, _ours):
-        OFFERED[f"math.{_theirs}"] = _with_name(getattr(ops, _ours))
+    OFFERED[f"math.{_theirs}"] = _with_name(getattr(ops, _ours))
 for _ours, _theirs in _named(NEURAL):
     OFFERED[f"nn.{_theirs}"] = _with_name(getattr(ops, _ours))
 
