@@ -30,7 +30,9 @@ ROOTS = ("keras", "tf_keras", "tensorflow")
 #: The Keras and TensorFlow whose names these are. What follows the + says that it is not they.
 KERAS, TENSORFLOW = (f"{version}+pellucid{pellucid.__version__}" for version in ("3.15.1", "2.20.0"))
 #: Other names that the same things have.
-SAME = {"tensorflow.keras": "keras", "tf_keras": "keras", "keras.api": "keras"}
+SAME = {"tensorflow.keras": "keras", "tf_keras": "keras", "keras.api": "keras"} | {
+    f"tensorflow.{each}": f"keras.{each}" for each in ("initializers", "losses", "metrics", "optimizers")
+}
 #: What is never there, and what to use instead.
 INSTEAD = {
     "keras.src": "the inside of Keras is not part of its API: import the public name, such as "
@@ -140,10 +142,19 @@ def _names(name: str) -> set[str]:
         found: Any = pellucid
         for part in filter(None, path.split(".")):
             found = getattr(found, part, None)
-        names |= set(getattr(found, "__all__", ())) or {n for n in dir(found) if not n.startswith("_")}
+        names |= set(getattr(found, "__all__", None) or _own_names(found))
     elif not path:
-        names.add("keras")
+        names |= {other.partition(".")[2] for other in SAME if other.startswith("tensorflow.")}
     return names
+
+
+def _own_names(module: Any) -> set[str]:
+    """The names of what a module defines itself, those that begin with _ left out."""
+    return {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
+    }
 
 
 def missing(name: str, kind: type[Missing]) -> Missing:
