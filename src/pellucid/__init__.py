@@ -106,5 +106,15 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext pellucid` does: from now on, `import keras` and `import tensorflow` give Pellucid."""
+    _module("standing_in.notebook").load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """What `%unload_ext pellucid` does: imports give what is installed again."""
+    _module("standing_in.notebook").unload(shell)
+
+
 def __dir__() -> list[str]:
     return sorted(__all__)
