@@ -500,11 +500,22 @@ class Compared:
         for number, target in enumerate(targets):
             if target.loss is None:
                 continue
-            own = [
+            losses, shares = (
                 given if target.name is None else given[target.name] for given in (step.losses, step.shares)
-            ]
-            facts = (outputs[number], ys[number], each_weight[number], *own, step.traced.outputs[number])
-            found.append(cls(target.name, target, *facts, number in step.traced.masked))
+            )
+            found.append(
+                cls(
+                    name=target.name,
+                    target=target,
+                    output=outputs[number],
+                    y=ys[number],
+                    weight=each_weight[number],
+                    losses=losses,
+                    shares=shares,
+                    source=step.traced.outputs[number],
+                    masked=number in step.traced.masked,
+                )
+            )
         return found
 
     @property
