@@ -8,6 +8,9 @@
     |   +-- KindError     (TypeError)     something of another kind than is needed
     +-- StateError        (RuntimeError)  the right call at the wrong time: predict before fit, ...
     +-- FileError         (ValueError)    a file that is missing, damaged, or of another kind
+    +-- MissingError                      what a script asks Keras or TensorFlow for, and is not here
+        +-- MissingNameError    (AttributeError)
+        +-- MissingModuleError  (ModuleNotFoundError)
 
 Every message says what came, what was expected and how to mend it.
 """
@@ -48,6 +51,18 @@ class StateError(PellucidError, RuntimeError, ValueError):
 
 class FileError(PellucidError, ValueError):
     """A file that is missing, damaged, or of another kind."""
+
+
+class MissingError(PellucidError):
+    """What a script asks Keras or TensorFlow for, and is not here."""
+
+
+class MissingNameError(MissingError, AttributeError):
+    """The same, asked for as an attribute: hasattr says no."""
+
+
+class MissingModuleError(MissingError, ModuleNotFoundError):
+    """The same, asked for by an import."""
 
 
 def message(what: str, *, came: object = None, expected: object = None, mend: str = "") -> str:

@@ -159,6 +159,8 @@ class VarianceScaling(_Random):
             two, with the axes before them as a field of inputs.
     """
 
+    fixed = {"input_axes": None, "output_axes": None}
+
     def __init__(
         self,
         scale: float = 1.0,

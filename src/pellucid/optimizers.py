@@ -549,6 +549,24 @@ class Optimizer(Configurable):
         length = Let("length", sqrt(total(squares)))
         return gradient if length.value <= limit else gradient * limit / length
 
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        """Put all that is remembered into the dict of a file."""
+        for number, variable in enumerate(self._variables):
+            store[str(number)] = variable.numpy()
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Take all that is remembered from the dict of a file, or nothing if it is of other weights."""
+        variables = self._variables
+        if len(store) != len(variables):
+            warnings.warn(
+                f"Skipping variable loading for optimizer '{self.name}', because it has {len(variables)} "
+                f"variables whereas the saved optimizer has {len(store)} variables.",
+                stacklevel=2,
+            )
+            return
+        for number, variable in enumerate(variables):
+            variable.assign(store[str(number)])
+
     def decays_like(self, other: Optimizer) -> None:
         """Leave out of the weight decay what another optimizer leaves out."""
         self._not_decayed = set(other._not_decayed)
