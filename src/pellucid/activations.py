@@ -419,5 +419,4 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     >>> deserialize("tanh") is tanh
     True
     """
-    with naming.custom_objects(custom_objects):
-        return CATALOGUE.make(config)
+    return CATALOGUE.make(config, custom_objects)

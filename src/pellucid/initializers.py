@@ -317,5 +317,4 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     >>> deserialize(serialize(Constant(2.0))).value
     2.0
     """
-    with naming.custom_objects(custom_objects):
-        return CATALOGUE.make(config)
+    return CATALOGUE.make(config, custom_objects)

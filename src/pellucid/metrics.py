@@ -1241,8 +1241,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     >>> deserialize(serialize(MeanIoU(num_classes=3))).num_classes
     3
     """
-    with naming.custom_objects(custom_objects):
-        return CATALOGUE.make(config)
+    return CATALOGUE.make(config, custom_objects)
 
 
 def accuracy_for(y_shape: Sequence[int | None], p_shape: Sequence[int | None]) -> Any:

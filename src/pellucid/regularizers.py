@@ -183,5 +183,4 @@ def serialize(regularizer: Any) -> Any:
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The regularizer that `serialize` wrote down."""
-    with naming.custom_objects(custom_objects):
-        return CATALOGUE.make(config)
+    return CATALOGUE.make(config, custom_objects)

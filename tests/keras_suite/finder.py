@@ -19,20 +19,22 @@ WHEEL = pathlib.Path(str(importlib.metadata.distribution("keras").locate_file("k
 SOURCES = WHEEL / "src"
 #: Where names of a part of Keras lie, if not (only) in the module of Pellucid of that name.
 ELSEWHERE = {
-    "": ["pellucid", "keras_suite.backend"],
+    "": ["pellucid", "keras_suite.backend", "pellucid.graph"],
+    "backend": ["keras_suite.backend", "pellucid.config", "pellucid.graph", "pellucid.variables"],
+    "backend.numpy": ["jax.numpy"],
+    "backend.random": ["keras_suite.backend", "pellucid.random"],
     "conftest": ["keras_suite.testing"],
-    "testing": ["keras_suite.testing"],
-    "backend": ["keras_suite.backend", "pellucid.backend", "pellucid.config", "pellucid.random"],
-    "ops": ["pellucid.ops", "keras_suite.until_ops"],
+    "dtype_policies": ["pellucid.dtype_policies", "keras_suite.backend"],
+    "layers": ["pellucid.layers", "pellucid.layers.layer"],
     "metrics.metrics_utils": ["keras_suite.privates"],
     "models": ["pellucid.models", "pellucid"],
+    "ops": ["pellucid.ops", "keras_suite.backend"],
     "optimizers.schedules": ["pellucid.schedules"],
-    "backend.numpy": ["jax.numpy"],
-    "backend.random": ["pellucid.random", "keras_suite.backend"],
-    "saving": ["pellucid.saving", "keras_suite.until_saving", "keras_suite.backend"],
+    "random": ["pellucid.random", "pellucid.variables"],
+    "saving": ["pellucid.saving", "keras_suite.backend"],
+    "testing": ["keras_suite.testing"],
+    "tree": ["keras_suite.trees", "pellucid.tree"],
     "utils": ["pellucid.utils", "keras_suite.backend"],
-    "layers": ["pellucid.layers", "pellucid.layers.layer"],
-    "dtype_policies": ["pellucid.dtype_policies", "keras_suite.backend"],
 }
 
 #: What Python and pytest look for in modules, and do not mind to miss.
