@@ -1145,5 +1145,4 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     >>> deserialize(serialize(SGD(0.5))).get_config()["learning_rate"]
     0.5
     """
-    with naming.custom_object_scope(custom_objects):
-        return CATALOGUE.make(config)
+    return CATALOGUE.make(config, custom_objects)
