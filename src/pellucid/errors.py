@@ -5,6 +5,7 @@
     +-- DataError         (ValueError)    rows, columns, labels or tables that cannot be used
     +-- ArgumentError     (ValueError)    an argument that cannot mean anything
     |   +-- UnknownNameError              a loss, layer, metric... that does not exist
+    |   +-- KindError     (TypeError)     something of another kind than is needed
     +-- StateError        (RuntimeError)  the right call at the wrong time: predict before fit, ...
     +-- FileError         (ValueError)    a file that is missing, damaged, or of another kind
     +-- MissingError                      what a script asks Keras or TensorFlow for, and is not here
@@ -38,6 +39,10 @@ class ArgumentError(PellucidError, ValueError):
 
 class UnknownNameError(ArgumentError):
     """A name that does not exist here."""
+
+
+class KindError(ArgumentError, TypeError):
+    """Something of another kind than is needed. Also a TypeError, because Keras raises that."""
 
 
 class StateError(PellucidError, RuntimeError, ValueError):

@@ -348,7 +348,8 @@ class History(callbacks.History):
         variables = [*parts.weights, *parts.others]
         ended = {each.path: np.asarray(self._final.get(each.path, each.value)) for each in variables}
         # Where rows or their losses do not simply add up, all of them are taken at once.
-        adds_up = parts.objective.loss is None or parts.objective.loss.reduction == "sum_over_batch_size"
+        losses = [target.loss for target in parts.objective.targets if target.loss is not None]
+        adds_up = all(loss.reduction == "sum_over_batch_size" for loss in losses)
         batches = engine.cut(data.count, PREDICTED_AT_ONCE if adds_up else data.count, False)
         if batches.exact:
             batches = engine.cut(data.count, data.count, False)

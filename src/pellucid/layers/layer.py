@@ -72,8 +72,8 @@ class Layer(Configurable):
     rows_independent: ClassVar[bool] = False
     #: Whether each output depends on the one input at its place.
     elementwise: ClassVar[bool] = False
-    #: What it hands out and states the arithmetic of, forth and back; of its output it does so anyway.
-    stated: ClassVar[tuple[str, ...]] = ("z",)
+    #: The values whose arithmetic `formula` states; their gradients are found when a step is opened.
+    stated: ClassVar[tuple[str, ...]] = ("z", "output")
     #: Whether an opened step shows it: models only hold the layers that are shown.
     shown_when_opened: ClassVar[bool] = True
     #: Whether a mask that comes with the inputs goes on with the outputs (see `compute_mask`).
@@ -176,7 +176,7 @@ class Layer(Configurable):
         return hand_out(name, value, drawn, shared)
 
     def formula(self, unit: Unit) -> Expression | None:
-        """The arithmetic of one number of this layer, "z" or "output"; None if it states none."""
+        """The arithmetic of one number of this layer, one of `stated`; None if it states none."""
         return None
 
     def backward(self, unit: Unit) -> Expression | None:
@@ -204,6 +204,10 @@ class Layer(Configurable):
             slopes: the gradients of the example's loss by what was handed out: "z", "output".
         """
         return None
+
+    def stated_for(self) -> list[Variable]:
+        """The variables for which `gradient_terms` is asked: those that the layer holds itself."""
+        return self._own()
 
     # Calling.
 
