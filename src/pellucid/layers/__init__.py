@@ -6,6 +6,9 @@ from pellucid.layers.activation import LeakyReLU as LeakyReLU
 from pellucid.layers.activation import PReLU as PReLU
 from pellucid.layers.activation import ReLU as ReLU
 from pellucid.layers.activation import Softmax as Softmax
+from pellucid.layers.categories import CategoryEncoding as CategoryEncoding
+from pellucid.layers.categories import Discretization as Discretization
+from pellucid.layers.categories import Hashing as Hashing
 from pellucid.layers.core import Dense as Dense
 from pellucid.layers.core import Flatten as Flatten
 from pellucid.layers.core import Input as Input
@@ -13,6 +16,8 @@ from pellucid.layers.core import InputLayer as InputLayer
 from pellucid.layers.core import Reshape as Reshape
 from pellucid.layers.layer import CATALOGUE as CATALOGUE
 from pellucid.layers.layer import Layer as Layer
+from pellucid.layers.lookup import IntegerLookup as IntegerLookup
+from pellucid.layers.lookup import StringLookup as StringLookup
 from pellucid.layers.merging import Add as Add
 from pellucid.layers.merging import Average as Average
 from pellucid.layers.merging import Concatenate as Concatenate
@@ -51,16 +56,20 @@ __all__ = [
     "AlphaDropout",
     "Average",
     "BatchNormalization",
+    "CategoryEncoding",
     "Concatenate",
     "Dense",
+    "Discretization",
     "Dot",
     "Dropout",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
+    "Hashing",
     "Identity",
     "Input",
     "InputLayer",
+    "IntegerLookup",
     "Lambda",
     "Layer",
     "LayerNormalization",
@@ -76,6 +85,7 @@ __all__ = [
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    "StringLookup",
     "Subtract",
     "add",
     "average",
