@@ -27,7 +27,7 @@ def worst(model, loss, y, weight=None, rows=5):
     """The largest difference between the gradient of the cost and its central differences."""
     x = np.random.default_rng(1).normal(size=(rows, 3))
     objective = Objective(loss)
-    objective.resolve(y.shape, jax.ShapeDtypeStruct(model.output_shape, "float64"))
+    objective.resolve(y, jax.ShapeDtypeStruct(model.output_shape, "float64"))
     parts = Parts(model, objective, None)
     # Moved a little from where they start, so that no bias is 0 and no gamma is 1.
     random = np.random.default_rng(2)
@@ -47,6 +47,13 @@ def worst(model, loss, y, weight=None, rows=5):
     assert gradient.dtype == jnp.float64
     assert np.abs(gradient).max() > 1e-6, "nothing to compare"
     return float(jnp.max(jnp.abs(gradient - differences)))
+
+
+def branches():
+    """Two ways through the same weights, and a sum of both."""
+    x = keras.Input((4,))
+    shared = L.Dense(3, activation="tanh")
+    return keras.Model(x, shared(x) * shared(2.0 * x) + L.Dense(3)(x))
 
 
 def network(*layers, units=2, last=None):
@@ -84,6 +91,7 @@ CASES = {
     "Dropout": lambda: [L.Dropout(0.4, seed=3)],
     "ELU": lambda: [L.ELU(0.7)],
     "Flatten": lambda: [L.Reshape((2, 2)), L.Flatten()],
+    "Functional": lambda: [branches()],
     "GaussianDropout": lambda: [L.GaussianDropout(0.4, seed=3)],
     "GaussianNoise": lambda: [L.GaussianNoise(0.2, seed=3)],
     "Identity": lambda: [L.Identity()],
