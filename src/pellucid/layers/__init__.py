@@ -6,6 +6,9 @@ from pellucid.layers.activation import LeakyReLU as LeakyReLU
 from pellucid.layers.activation import PReLU as PReLU
 from pellucid.layers.activation import ReLU as ReLU
 from pellucid.layers.activation import Softmax as Softmax
+from pellucid.layers.categories import CategoryEncoding as CategoryEncoding
+from pellucid.layers.categories import Discretization as Discretization
+from pellucid.layers.categories import Hashing as Hashing
 from pellucid.layers.cells import GRUCell as GRUCell
 from pellucid.layers.cells import LSTMCell as LSTMCell
 from pellucid.layers.cells import SimpleRNNCell as SimpleRNNCell
@@ -33,6 +36,8 @@ from pellucid.layers.embedding import Embedding as Embedding
 from pellucid.layers.embedding import Masking as Masking
 from pellucid.layers.layer import CATALOGUE as CATALOGUE
 from pellucid.layers.layer import Layer as Layer
+from pellucid.layers.lookup import IntegerLookup as IntegerLookup
+from pellucid.layers.lookup import StringLookup as StringLookup
 from pellucid.layers.merging import Add as Add
 from pellucid.layers.merging import Average as Average
 from pellucid.layers.merging import Concatenate as Concatenate
@@ -109,6 +114,7 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "BatchNormalization",
+    "CategoryEncoding",
     "Bidirectional",
     "Concatenate",
     "Conv1D",
@@ -122,6 +128,7 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Dense",
+    "Discretization",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Dot",
@@ -131,6 +138,11 @@ __all__ = [
     "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
+    "Hashing",
+    "Identity",
+    "Input",
+    "InputLayer",
+    "IntegerLookup",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAvgPool1D",
@@ -171,6 +183,7 @@ __all__ = [
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    "StringLookup",
     "StackedRNNCells",
     "Subtract",
     "TimeDistributed",
