@@ -25,8 +25,11 @@ from pellucid.naming import automatic_name, custom_objects, forget_names, serial
 
 MODULES = [constraints, initializers, layers, losses, metrics, optimizers, regularizers, schedules]
 
+ROWS = keras.Input((4,), name="rows")
+
 #: Arguments of what cannot be made without any.
 NEEDED = {
+    "Functional": [ROWS, layers.Dense(2, name="answer")(ROWS)],
     "Activation": ["tanh"],
     "Dense": [3],
     "Dropout": [0.5],

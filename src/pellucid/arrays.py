@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 type_of_floats = {"value": "float32"}
+place_of_channels = {"value": "channels_last"}
 
 Array = jax.Array
 #: Anything that jax.numpy takes as an array: NumPy and JAX arrays, numbers, lists, variables.
@@ -38,6 +39,36 @@ def set_floatx(value: str) -> None:
             message("floatx is unknown.", came=value, expected="float16, bfloat16, float32 or float64")
         )
     type_of_floats["value"] = value
+
+
+def image_data_format() -> str:
+    """Where images have their channels by default: "channels_last".
+
+    >>> image_data_format()
+    'channels_last'
+    """
+    return place_of_channels["value"]
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Set where images have their channels by default: "channels_last" or "channels_first"."""
+    place_of_channels["value"] = known_data_format(str(data_format))
+
+
+def known_data_format(value: Any) -> str:
+    """Where the channels are, "channels_last" or "channels_first"; None stands for the default."""
+    from pellucid.errors import ArgumentError, message
+
+    given = image_data_format() if value is None else str(value).lower()
+    if given not in ("channels_last", "channels_first"):
+        raise ArgumentError(
+            message(
+                "The `data_format` argument is unknown.",
+                came=repr(value),
+                expected="channels_last or channels_first",
+            )
+        )
+    return given
 
 
 def as_array(value: ArrayLike, dtype: Any = None) -> Array:

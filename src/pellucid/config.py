@@ -1,6 +1,6 @@
 """keras.config: settings for the whole process."""
 
-from pellucid.arrays import floatx, set_floatx
+from pellucid.arrays import floatx, image_data_format, set_floatx, set_image_data_format
 from pellucid.losses import EPSILON
 
 
@@ -14,4 +14,4 @@ def backend() -> str:
     return "jax"
 
 
-__all__ = ["backend", "epsilon", "floatx", "set_floatx"]
+__all__ = ["backend", "epsilon", "floatx", "image_data_format", "set_floatx", "set_image_data_format"]

@@ -31,7 +31,7 @@ class Rows:
 
     x: Arrays
     y: Arrays = None
-    weight: NumPy | None = None
+    weight: Any = None
     counted: Any = None
 
     @property
@@ -166,11 +166,19 @@ def as_rows(
     y: Any = None,
     sample_weight: Any = None,
     class_weight: Mapping[Any, float] | None = None,
+    inputs: int | None = None,
+    outputs: int | None = None,
 ) -> Rows:
-    """Check what a user gave, and make it rows."""
-    rows_x = _nested(x, "x")
-    rows_y = None if y is None else _nested(y, "y")
-    weight = None if sample_weight is None else as_numbers(sample_weight, "sample_weight")
+    """Check what a user gave, and make it rows.
+
+    Args:
+        x, y, sample_weight, class_weight: as given to `fit`.
+        inputs, outputs: how many arrays x and y are, if that is known: a list of arrays may be several
+            inputs, or the rows of one.
+    """
+    rows_x = _nested(x, "x", inputs)
+    rows_y = None if y is None else _nested(y, "y", outputs)
+    weight = None if sample_weight is None else _nested(sample_weight, "sample_weight", outputs)
     lengths = {
         name: {len(array) if array.ndim else 0 for array in jax.tree.leaves(value)}
         for name, value in (("x", rows_x), ("y", rows_y), ("sample_weight", weight))
@@ -195,21 +203,30 @@ def as_rows(
                 expected="at least one row",
             )
         )
-    if weight is not None and weight.dtype.kind != "f":
-        weight = weight.astype(np.float32)
+    if weight is not None:
+        weight = jax.tree.map(
+            lambda each: each if each.dtype.kind == "f" else each.astype(np.float32), weight
+        )
     if class_weight is not None:
         weight = _class_weights(class_weight, rows_y, weight)
     return Rows(rows_x, rows_y, weight)
 
 
-def _nested(value: Any, what: str) -> Arrays:
+def _nested(value: Any, what: str, count: int | None = None) -> Arrays:
+    """One array, or a list or dict of them: `count` of them, if that is known."""
     if isinstance(value, Mapping):
         items = cast(Mapping[str, Any], value)
         return {name: as_numbers(item, f"{what}[{name!r}]") for name, item in items.items()}
     if isinstance(value, list | tuple):
-        entries = cast(Sequence[Any], value)
-        if len(entries) == 1 and getattr(entries[0], "ndim", 0) > 1:
+        entries = list(cast(Sequence[Any], value))
+        if len(entries) == 1 and count in (None, 1) and getattr(entries[0], "ndim", 0) > 1:
             return as_numbers(entries[0], what)
+        arrays = all(entry is None or getattr(entry, "ndim", 0) > 0 or _is_frame(entry) for entry in entries)
+        if (count is not None and count > 1 and len(entries) == count) or (count is None and arrays):
+            return [
+                None if entry is None else as_numbers(entry, f"{what}[{number}]")
+                for number, entry in enumerate(entries)
+            ]
     return as_numbers(value, what)
 
 
@@ -312,7 +329,8 @@ class Stream:
     def __init__(self, source: Any, class_weight: Mapping[Any, float] | None = None) -> None:
         self.source = source
         self.class_weight = class_weight
-        #: What is done with each batch as it is read: a model puts its checks here.
+        #: How a batch becomes rows, and what is done with them as they are read: a model puts its own here.
+        self.make: Callable[..., Rows] = as_rows
         self.prepare: Callable[[Rows], Rows] = lambda rows: rows
         self._peeked: list[Rows] = []
         self._iterator: Iterator[Any] | None = None
@@ -362,7 +380,7 @@ class Stream:
                     return
                 continue
             given = True
-            yield self.prepare(as_rows(*unpack(item), self.class_weight))
+            yield self.prepare(self.make(*unpack(item), self.class_weight))
 
     def epoch_ends(self) -> None:
         """Let the source shuffle, if it does."""

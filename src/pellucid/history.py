@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pellucid import callbacks, folders, keeping
-from pellucid.data import Rows, as_rows
+from pellucid.data import Rows
 from pellucid.engine import PREDICTED_AT_ONCE, Batches
 from pellucid.errors import ArgumentError, ShapeError, StateError, did_you_mean, message
 from pellucid.opened import Step, open_step
@@ -237,7 +237,7 @@ class History(callbacks.History):
         number = self._number(record, step, epoch, batch)
         given: Rows | None = None
         if x is not None:
-            given = cast(Any, replay.engine.parts.model)._adjusted(as_rows(x, y))
+            given = cast(Any, replay.engine.parts.model).rows_of(x, y)
         columns = replay.trained.columns if replay.trained is not None else ()
         return open_step(replay, number, given, columns)
 

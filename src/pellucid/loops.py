@@ -155,5 +155,6 @@ class _Rounds:
             self.handed.values |= {name: self._turned(name, value) for name, value in handed.items()}
             self.handed.calls[:] = self.seen.calls
             self.handed.looped |= self.seen.looped
+            self.handed.origins |= self.seen.origins
             self.handed.drawn |= self.seen.drawn
             self.handed.shared |= self.seen.shared

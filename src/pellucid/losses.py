@@ -35,6 +35,7 @@ from pellucid.formula import (
     total,
     within,
 )
+from pellucid.masks import mask_of
 from pellucid.naming import Catalogue, Configurable, snake_case
 
 CATALOGUE = Catalogue("loss")
@@ -449,10 +450,22 @@ class Loss(Configurable):
         *,
         valid: Array | None = None,
         rows: Any = None,
+        mask: Array | None = None,
     ) -> Array:
-        """The cost: the losses weighted and reduced. `valid` marks the rows that count, `rows` of them."""
-        values = as_array(self.call(y_true, y_pred))
-        return reduce(values, sample_weight, self.reduction, valid, rows)
+        """The cost: the losses weighted and reduced.
+
+        `valid` marks the rows that count, `rows` of them; `mask` the entries within rows, by default the
+        mask that travels with the outputs.
+        """
+        mask = mask_of(y_pred) if mask is None else mask
+        values = as_array(self.call(*self.converted(y_true, y_pred)))
+        return reduce(values, sample_weight, self.reduction, valid, rows, mask)
+
+    def converted(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Targets and outputs, widened where layers compute in 16 bits: losses do not."""
+        if str(getattr(y_pred, "dtype", "")) in ("float16", "bfloat16"):
+            y_pred = as_array(y_pred).astype(self.dtype)
+        return y_true, y_pred
 
 
 def reduce(
@@ -461,13 +474,16 @@ def reduce(
     reduction: str | None = "sum_over_batch_size",
     valid: Array | None = None,
     rows: Any = None,
+    mask: Array | None = None,
 ) -> Array:
-    """Weight the losses and reduce them.
+    """Weight the losses and reduce them. Of means, those that a mask leaves out are no part.
 
     >>> float(reduce(jnp.array([1.0, 2.0, 6.0]), [1.0, 2.0, 0.0]))
     1.6666666269302368
     """
     weights = None if sample_weight is None else as_float(sample_weight).astype(values.dtype)
+    if mask is not None:
+        weights = _masked_weights(weights, mask, values, reduction, valid, rows)
     if weights is not None:
         values, weights = same_rank(values, weights)
         values = values * weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
@@ -487,6 +503,25 @@ def reduce(
         count = jnp.sum(weights)
         return jnp.where(count == 0, 0.0, summed / jnp.where(count == 0, 1.0, count))
     return summed / count
+
+
+def _masked_weights(
+    weights: Array | None, mask: Array, values: Array, reduction: str | None, valid: Array | None, rows: Any
+) -> Array:
+    """The weights of masked losses: 0 where the mask says so, and the more elsewhere in a mean over all."""
+    counted = as_array(mask).astype(values.dtype)
+    if reduction in ("sum_over_batch_size", "mean"):
+        total: Any = counted.size
+        kept = counted
+        if valid is not None:
+            kept = jnp.where(valid.reshape(valid.shape + (1,) * (counted.ndim - 1)), counted, 0.0)
+            number = jnp.sum(valid) if rows is None else rows
+            total = as_array(number).astype(values.dtype) * (counted.size // max(counted.shape[0], 1))
+        counted = counted * (total / (jnp.sum(kept) + EPSILON))
+    if weights is None:
+        return counted
+    small, wide = sorted((weights, counted), key=lambda each: each.ndim)
+    return wide * small.reshape(small.shape + (1,) * (wide.ndim - small.ndim))
 
 
 class FunctionLoss(Loss):

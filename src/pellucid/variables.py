@@ -16,9 +16,10 @@ import operator
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
-from pellucid.arrays import Array, ArrayLike, as_array, floatx
+from pellucid.arrays import Array, ArrayLike, as_array, floatx, is_float
 from pellucid.errors import ShapeError, StateError, message
 from pellucid.naming import automatic_name
 
@@ -38,6 +39,19 @@ def structure() -> int:
 
 
 _open: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("scope", default=None)
+
+#: The type in which a layer of a mixed policy reads its weights, while it is called.
+_cast: contextvars.ContextVar[str | None] = contextvars.ContextVar("cast", default=None)
+
+
+@contextlib.contextmanager
+def weights_cast(dtype: str | None) -> Generator[None]:
+    """Let float variables be read in another type than their own, within a with block."""
+    token = _cast.set(dtype)
+    try:
+        yield
+    finally:
+        _cast.reset(token)
 
 
 class Handed:
@@ -62,6 +76,25 @@ class Handed:
         self.loops = 0
         self.looped: dict[str, int] = {}
         self._calling: list[str] = []
+        #: Where the inputs of a call came from, where they are just what another call gave: by
+        #: "dense_1.input" the name "dense.output".
+        self.origins: dict[str, str] = {}
+        self._outputs: dict[int, tuple[Any, str]] = {}
+
+    def given_to(self, name: str, inputs: Sequence[Any]) -> None:
+        """Note what a call was given, and from which other call it came."""
+        for number, value in enumerate(inputs):
+            key = f"{name}.input" if len(inputs) == 1 else f"{name}.input_{number}"
+            self.values[key] = value
+            if id(value) in self._outputs:
+                self.origins[key] = self._outputs[id(value)][1]
+
+    def came_from(self, name: str, outputs: Sequence[Any]) -> None:
+        """Note what a call gave."""
+        for number, value in enumerate(outputs):
+            key = f"{name}.output" if len(outputs) == 1 else f"{name}.output_{number}"
+            # The innermost call that gave it has said so already, and stays named; the array is kept alive.
+            self._outputs.setdefault(id(value), (value, key))
 
     def take(self, name: str, value: Any, drawn: bool = False, shared: bool = False) -> Any:
         """Keep a value, and give what the call goes on with; a name that is taken gets a number."""
@@ -202,6 +235,7 @@ class Variable:
         name: its name; its `path` also says whose it is: "dense/kernel".
         regularizer: a function from the value to a penalty, added to the cost.
         constraint: a function from the value to the nearest allowed one, applied after each update.
+        autocast: whether layers of a mixed policy read it in the type they compute in.
 
     Example:
         >>> weight = Variable([1.0, 2.0], name="weight")
@@ -222,10 +256,13 @@ class Variable:
         path: str | None = None,
         regularizer: Callable[[Any], Any] | None = None,
         constraint: Callable[[Any], Any] | None = None,
+        autocast: bool = True,
     ) -> None:
         value: Any
         if callable(initializer):
-            value = initializer(tuple(shape or ()), dtype=dtype or floatx())
+            # Layers may be built while their model is traced: first values are numbers all the same.
+            with jax.ensure_compile_time_eval():
+                value = initializer(tuple(shape or ()), dtype=dtype or floatx())
         elif isinstance(initializer, Variable):
             value = initializer.value
         else:
@@ -240,15 +277,17 @@ class Variable:
         self.trainable = trainable
         self.regularizer = regularizer
         self.constraint = constraint
+        self.autocast = autocast
         structure_changed()
 
     @property
     def value(self) -> Any:
         """The array: the open scope's, if it holds one for this variable, else the variable's own."""
         scope = _open.get()
-        if scope is not None and self in scope.values:
-            return scope.values[self]
-        return self._value
+        value = scope.values[self] if scope is not None and self in scope.values else self._value
+        if (dtype := _cast.get()) is not None and self.autocast and is_float(value.dtype):
+            return as_array(value, dtype)
+        return value
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -135,7 +135,7 @@ class Cell(Layer):
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Array]:
         """Zeros: the states before the first time."""
-        return [jnp.zeros((batch_size or 1, self.units), self.compute_dtype) for _ in range(self.states)]
+        return [jnp.zeros((batch_size or 1, self.units), self.dtype_now) for _ in range(self.states)]
 
     # What is dropped.
 
@@ -766,7 +766,7 @@ class StackedRNNCells(Layer):
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
         """The states of each cell before the first time."""
-        return [initial_state_of(cell, batch_size, self.compute_dtype) for cell in self.cells]
+        return [initial_state_of(cell, batch_size, self.dtype_now) for cell in self.cells]
 
     def build(self, input_shape: Shape) -> None:
         """Build each cell for the outputs of the one before."""

@@ -10,18 +10,29 @@ import jax.numpy as jnp
 import numpy as np
 
 from pellucid import activations, constraints, initializers, regularizers
-from pellucid.arrays import Array, Arrays, Shape, as_array, floatx
-from pellucid.errors import ShapeError, message
-from pellucid.formula import Expression, Unit, total
+from pellucid.arrays import Array, Arrays, Shape, as_array, floatx, known_data_format
+from pellucid.errors import ArgumentError, ShapeError, message
+from pellucid.formula import Expression, Number, Unit, total
+from pellucid.graph import KerasTensor, Node
 from pellucid.layers.layer import CATALOGUE, Layer, positive
 from pellucid.variables import Variable
+
+NumPy = np.ndarray[Any, Any]
 
 
 @CATALOGUE.entry()
 class InputLayer(Layer):
-    """Says the shape of what a model is given."""
+    """Where the rows come in: their shape and type.
 
-    rows_independent = elementwise = True
+    Args:
+        shape: the shape of one row.
+        batch_size: the number of rows, if it may be only this one.
+        dtype: the type of the numbers.
+        batch_shape: the shape of a batch, instead of `shape` and `batch_size`.
+        input_tensor: a tensor that stands for the input, instead of a new one.
+    """
+
+    rows_independent = elementwise = supports_masking = True
     shown_when_opened = False
 
     def __init__(
@@ -32,15 +43,24 @@ class InputLayer(Layer):
         sparse: bool | None = None,
         ragged: bool | None = None,
         batch_shape: Sequence[int | None] | None = None,
+        input_tensor: KerasTensor | None = None,
+        optional: bool = False,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(dtype=dtype or floatx(), name=name)
+        if input_tensor is not None:
+            batch_shape, dtype = input_tensor.shape, dtype or input_tensor.dtype
+        dtype = str(dtype or floatx())
+        super().__init__(dtype=dtype, name=name)
         if shape is None and batch_shape is None:
             shape = kwargs.get("input_shape")
         if shape is None and batch_shape is None:
             raise ShapeError(
                 message("Input needs the shape of one row.", mend="say keras.Input(shape=(30,)).")
+            )
+        if shape is not None and batch_shape is not None:
+            raise ArgumentError(
+                message("You cannot pass both `shape` and `batch_shape` at the same time.", came="both")
             )
         row = shape if isinstance(shape, tuple | list) or shape is None else (shape,)
         whole: Any = tuple(batch_shape) if batch_shape is not None else (batch_size, *(row or ()))
@@ -48,8 +68,10 @@ class InputLayer(Layer):
             if size is not None:
                 positive("shape", size, "Input")
         self.batch_shape: Shape = tuple(whole)
+        self.sparse, self.optional = bool(sparse), optional
         self.declared_shape = self.batch_shape
         self.built = True
+        Node(self, (), {}, input_tensor or KerasTensor(self.batch_shape, dtype, name=self.name))
 
     @property
     def shape(self) -> Shape:
@@ -73,15 +95,30 @@ def Input(
     shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,
     dtype: Any = None,
-    name: str | None = None,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
     batch_shape: Sequence[int | None] | None = None,
-) -> InputLayer:
-    """Say the shape of one row, as the first entry of a `Sequential`.
+    name: str | None = None,
+    tensor: KerasTensor | None = None,
+    optional: bool = False,
+) -> KerasTensor:
+    """The tensor that stands for the rows: the first entry of a `Sequential`, or what layers are called on.
 
     >>> Input(shape=(30,)).shape
     (None, 30)
     """
-    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name)
+    layer = InputLayer(
+        shape,
+        batch_size,
+        dtype,
+        sparse,
+        ragged,
+        batch_shape,
+        input_tensor=tensor,
+        optional=optional,
+        name=name,
+    )
+    return layer.output
 
 
 def activated(activation: Any, unit: Unit, what: str, **options: Any) -> Expression | None:
@@ -136,7 +173,7 @@ class Dense(Layer):
         [[3.0]]
     """
 
-    rows_independent = True
+    rows_independent = supports_masking = True
 
     def __init__(
         self,
@@ -250,7 +287,7 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.data_format = data_format or "channels_last"
+        self.data_format = known_data_format(data_format)
 
     def call(self, inputs: Array) -> Array:
         """The rows, flat."""
@@ -260,11 +297,11 @@ class Flatten(Layer):
 
     def formula(self, unit: Unit) -> Expression | None:
         """The number that lies there."""
-        return _moved(unit, self.data_format == "channels_first")
+        return moved(self, unit)
 
     def backward(self, unit: Unit) -> Expression | None:
         """The gradient by the number where it lies now."""
-        return _moved_back(unit, self.data_format == "channels_first")
+        return moved_back(self, unit)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """All axes but the first, multiplied."""
@@ -273,26 +310,31 @@ class Flatten(Layer):
         return (input_shape[0], math.prod(known) if len(known) == len(row) else None)
 
 
-def _places(shape: tuple[int, ...], channels_first: bool) -> Any:
-    """Which input lies at each place of the outputs, all counted through."""
-    places = np.arange(math.prod(shape)).reshape(shape)
-    return (np.moveaxis(places, 0, -1) if channels_first and len(shape) > 1 else places).ravel()
+def places_after(layer: Layer, row: Sequence[int]) -> NumPy:
+    """Which number of a row lies at each place of the outputs, counted through; -1 for zeros put in.
+
+    Such a layer only moves numbers: called on a row of 1, 2, 3, ..., it says itself where each one goes.
+    """
+    counted = jnp.arange(1, math.prod(row) + 1, dtype="int32").reshape(1, *row)
+    return np.asarray(layer.call(counted))[0] - 1
 
 
-def _moved_back(unit: Unit, channels_first: bool = False) -> Expression:
-    """The gradient by an input, where numbers only change their places."""
-    row, outputs = unit.row("input"), unit.row("output")
-    place = int(np.ravel_multi_index(unit.index, row.shape))
-    there = int(np.flatnonzero(_places(row.shape, channels_first) == place)[0])
-    return unit.gradient("output", *(int(each) for each in np.unravel_index(there, outputs.shape)))
-
-
-def _moved(unit: Unit, channels_first: bool = False) -> Expression:
+def moved(layer: Layer, unit: Unit) -> Expression:
     """The input that an output is, where numbers only change their places."""
-    row = unit.row("input")
-    places = _places(row.shape, channels_first)
-    place = places[int(np.ravel_multi_index(unit.index, unit.row("output").shape))]
-    return unit.number("input", *(int(each) for each in np.unravel_index(place, row.shape)))
+    row = unit.row("input").shape
+    place = int(places_after(layer, row)[unit.index])
+    return Number(0.0) if place < 0 else unit.number("input", *_index(place, row))
+
+
+def moved_back(layer: Layer, unit: Unit) -> Expression:
+    """The gradient by an input, where numbers only change their places: that of all places it lies at."""
+    row, outputs = unit.row("input").shape, unit.row("output").shape
+    there = np.flatnonzero(places_after(layer, row).ravel() == np.ravel_multi_index(unit.index, row))
+    return total(unit.gradient("output", *_index(int(place), outputs)) for place in there)
+
+
+def _index(place: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(each) for each in np.unravel_index(place, shape))
 
 
 @CATALOGUE.entry()
@@ -329,11 +371,11 @@ class Reshape(Layer):
 
     def formula(self, unit: Unit) -> Expression | None:
         """The number that lies there."""
-        return _moved(unit)
+        return moved(self, unit)
 
     def backward(self, unit: Unit) -> Expression | None:
         """The gradient by the number where it lies now."""
-        return _moved_back(unit)
+        return moved_back(self, unit)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The target shape, with -1 found."""

@@ -117,7 +117,7 @@ def slope_formula(
     later = step.layers[step.layers.index(layer) + 1 :]
     behind = [each for each in later if not each.name.startswith(f"{layer.name}/")]
     made: Expression | None = None
-    if not kind.startswith("output"):
+    if kind in layer.layer.stated:
         made = _backward(layer.layer, step.unit(layer, kind, place, example))
     elif behind:
         # The next layer, or one in it that is given the same.

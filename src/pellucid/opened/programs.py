@@ -65,12 +65,12 @@ class Traced:
         return cls(calls, shapes, handed.drawn, handed.shared, handed.looped)
 
     def nudges(self) -> dict[str, Any]:
-        """Zeros for all values whose gradients are wanted: z, outputs, and what else layers state."""
-        stated = {f"{name}.{kind}" for name, layer, _ in self.calls for kind in layer.stated}
+        """Zeros for all values whose gradients are wanted: z, what else layers state, and outputs."""
+        stated = {f"{name}.{what}" for name, layer, _ in self.calls for what in layer.stated}
         return {
             name: jnp.zeros(spec.shape, spec.dtype)
             for name, spec in self.shapes.items()
-            if (name in stated or re.search(r"\.(z|output(_\d+)?)$", name))
+            if (name in stated or re.search(r"\.output(_\d+)?$", name))
             and jnp.issubdtype(spec.dtype, jnp.floating)
         }
 

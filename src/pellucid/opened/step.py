@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pellucid.checking import Check, check
-from pellucid.data import Rows, as_rows
+from pellucid.data import Rows
 from pellucid.engine import Engine
 from pellucid.errors import ArgumentError, StateError, did_you_mean, message
 from pellucid.formula import Formula
@@ -339,9 +339,9 @@ class Step(Pass):
         stem, _, kind = name.rpartition(".")
         one = self.followed if example is None else example
         self.require_example(one)
-        of = kind.removeprefix("d_")
-        if kind.startswith("d_") and not what and of in self.layers[stem].slopes:
-            made = arithmetic.slope_formula(self, self.layers[stem], of, index, reference, one)
+        by = kind.removeprefix("d_")
+        if by != kind and not what and by in self.layers[stem].slopes:
+            made = arithmetic.slope_formula(self, self.layers[stem], by, index, reference, one)
         else:
             made = super().formula(reference, one)
         return made if example is not None else replace(made, remark=f"example {one}")
@@ -384,7 +384,7 @@ class Step(Pass):
         Raises:
             ShapeError: if the rows do not fit the layers.
         """
-        rows = cast(Any, self.parts.model)._adjusted(as_rows(x))
+        rows = cast(Any, self.parts.model).rows_of(x)
         args = (*self.pass_state(), rows.x)
         program = self.engine.program(
             "predict", functools.partial(programs.outputs_of, self.parts), None, *args
