@@ -316,8 +316,8 @@ class Operation:
 
     # What an opened step asks of a layer.
 
-    #: It is shown, and states the arithmetic of what it gives, for the functions in `_ARITHMETIC`.
-    shown_when_opened, stated = True, ("output",)
+    #: It is shown, hands out nothing but its output, and states its arithmetic, if it is in `_ARITHMETIC`.
+    shown_when_opened, stated = True, ()
 
     def formula(self, unit: Unit) -> Expression | None:
         """The function of the numbers at this place; None for functions that are more than that."""

@@ -72,8 +72,8 @@ class Layer(Configurable):
     rows_independent: ClassVar[bool] = False
     #: Whether each output depends on the one input at its place.
     elementwise: ClassVar[bool] = False
-    #: The values whose arithmetic `formula` states; their gradients are found when a step is opened.
-    stated: ClassVar[tuple[str, ...]] = ("z", "output")
+    #: What it hands out and states the arithmetic of, forth and back; of its output it does so anyway.
+    stated: ClassVar[tuple[str, ...]] = ("z",)
     #: Whether an opened step shows it: models only hold the layers that are shown.
     shown_when_opened: ClassVar[bool] = True
     unwritten = (
