@@ -61,26 +61,57 @@ def network(*layers, units=2, last=None):
     return keras.Sequential(inner)
 
 
+class Branches(L.Layer):
+    """Calls a layer on what two dense layers give."""
+
+    def __init__(self, merging, units=3, **kwargs):
+        super().__init__(**kwargs)
+        self.first, self.second, self.merging = L.Dense(3), L.Dense(units), merging
+
+    def build(self, input_shape):
+        self.first.build_for(input_shape)
+        self.second.build_for(input_shape)
+
+    def call(self, inputs):
+        return self.merging([self.first(inputs), self.second(inputs)])
+
+
 CASES = {
     "Activation": lambda: [L.Activation("tanh")],
+    "ActivityRegularization": lambda: [L.ActivityRegularization(0.1, 0.2)],
+    "Add": lambda: [Branches(L.Add())],
+    "AlphaDropout": lambda: [L.AlphaDropout(0.4, seed=3)],
+    "Average": lambda: [Branches(L.Average(), units=1)],
     "BatchNormalization": lambda: [L.BatchNormalization()],
+    "Concatenate": lambda: [Branches(L.Concatenate(), units=2)],
     "Dense": lambda: [
         L.Dense(3, activation="tanh", kernel_regularizer="l2", bias_regularizer=keras.regularizers.L1())
     ],
+    "Dot": lambda: [Branches(L.Dot(axes=1, normalize=True))],
     "Dropout": lambda: [L.Dropout(0.4, seed=3)],
     "ELU": lambda: [L.ELU(0.7)],
     "Flatten": lambda: [L.Reshape((2, 2)), L.Flatten()],
     "Functional": lambda: [branches()],
+    "GaussianDropout": lambda: [L.GaussianDropout(0.4, seed=3)],
     "GaussianNoise": lambda: [L.GaussianNoise(0.2, seed=3)],
+    "Identity": lambda: [L.Identity()],
     "InputLayer": list,
+    "Lambda": lambda: [L.Lambda(lambda x: x * x)],
     "LayerNormalization": lambda: [L.LayerNormalization()],
     "LeakyReLU": lambda: [L.LeakyReLU()],
+    "Maximum": lambda: [Branches(L.Maximum())],
+    "Minimum": lambda: [Branches(L.Minimum())],
+    "Multiply": lambda: [Branches(L.Multiply())],
     "Normalization": lambda: [L.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=[1.0, 2.0, 3.0, 4.0])],
+    "PReLU": lambda: [L.PReLU()],
     "ReLU": lambda: [L.ReLU(max_value=0.8, negative_slope=0.1, threshold=0.05)],
     "Rescaling": lambda: [L.Rescaling(2.0, 1.0)],
     "Reshape": lambda: [L.Reshape((2, -1)), L.Dense(3)],
     "Sequential": lambda: [keras.Sequential([L.Dense(3, activation="tanh"), L.Dense(2)])],
+    "SpatialDropout1D": lambda: [L.Reshape((2, 2)), L.SpatialDropout1D(0.4, seed=3)],
+    "SpatialDropout2D": lambda: [L.Reshape((2, 1, 2)), L.SpatialDropout2D(0.4, seed=3)],
     "Softmax": lambda: [L.Softmax()],
+    "Subtract": lambda: [Branches(L.Subtract())],
 }
 
 

@@ -23,8 +23,11 @@ NAMES = {
     "constraints": "Constraint MaxNorm MinMaxNorm NonNeg UnitNorm get max_norm non_neg unit_norm",
     "initializers": "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity Initializer LecunNormal "
     "LecunUniform Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros get",
-    "layers": "Activation BatchNormalization Dense Dropout ELU Flatten GaussianNoise Input InputLayer Layer "
-    "LayerNormalization LeakyReLU Normalization ReLU Rescaling Reshape Softmax",
+    "layers": "Activation ActivityRegularization Add AlphaDropout Average BatchNormalization Concatenate "
+    "Dense Dot Dropout ELU Flatten GaussianDropout GaussianNoise Identity Input InputLayer Lambda Layer "
+    "LayerNormalization LeakyReLU Maximum Minimum Multiply Normalization PReLU ReLU Rescaling Reshape "
+    "Softmax SpatialDropout1D SpatialDropout2D Subtract add average concatenate dot maximum minimum "
+    "multiply subtract",
     "losses": "BinaryCrossentropy CategoricalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh "
     "Loss MeanAbsoluteError MeanSquaredError Poisson SparseCategoricalCrossentropy get mean_squared_error",
     "metrics": "AUC Accuracy BinaryAccuracy CategoricalAccuracy F1Score FBetaScore Mean MeanSquaredError "

@@ -195,6 +195,36 @@ def mean(terms: Iterable[Any]) -> Expression:
     return listed[0] if len(listed) == 1 else total(listed) / len(listed)
 
 
+def long_sum(values: NumPy, term: Callable[[tuple[int, ...]], Expression]) -> list[Expression]:
+    """The terms of a sum that may be long: the largest ones, and one number for the rest.
+
+    Args:
+        values: what each term comes to.
+        term: gives the term of an index.
+    """
+    flat = np.asarray(values, np.float64).ravel()
+    sizes = np.abs(np.nan_to_num(flat, nan=np.inf))
+    kept = np.sort(np.argsort(-sizes, kind="stable")[:KEPT_TERMS])
+    places = (np.unravel_index(place, np.shape(values)) for place in kept.tolist())
+    terms = [term(tuple(int(each) for each in place)) for place in places]
+    if len(kept) < flat.size:
+        others = np.delete(flat, kept)
+        error = (3.0 + math.sqrt(flat.size)) * float(np.abs(others).sum())
+        terms.append(Rest(float(others.sum()), others.size, error))
+    return terms
+
+
+def sum_of(values: Any, term: Callable[[int], Any]) -> Expression:
+    """The sum of many terms, of which the largest are kept apart, and the rest is one number.
+
+    Args:
+        values: what each term comes to.
+        term: gives the term of a place, counted through, as an expression.
+    """
+    terms = long_sum(np.ravel(np.asarray(values)), lambda index: wrapped(term(index[0])))
+    return Sum(terms) if len(terms) > 1 else total(terms)
+
+
 def sum_over(array: NumPy, name: str, term: Callable[[Any], Any]) -> Expression:
     """The sum of `term` over all entries of an array, of which the largest are kept apart.
 
@@ -203,18 +233,13 @@ def sum_over(array: NumPy, name: str, term: Callable[[Any], Any]) -> Expression:
         name: what they are called: the entry (2, 3) becomes "name[2,3]".
         term: gives the term of an entry; works on an expression and on an array alike.
     """
-    flat = np.asarray(array, np.float64).ravel()
-    sizes = np.abs(np.nan_to_num(np.asarray(term(flat), np.float64), nan=np.inf))
-    kept = np.sort(np.argsort(-sizes, kind="stable")[:KEPT_TERMS])
-    terms: list[Any] = []
-    for place in kept.tolist():
-        index = np.unravel_index(place, np.shape(array))
-        terms.append(term(Number(flat[place], indexed(name, index))))
-    if len(kept) < flat.size:
-        others = np.asarray(term(np.delete(flat, kept)), np.float64)
-        size = float(np.abs(others).sum())
-        terms.append(Rest(float(others.sum()), others.size, (3.0 + math.sqrt(flat.size)) * size))
-    return Sum([wrapped(each) for each in terms]) if len(terms) > 1 else total(terms)
+    numbers = np.asarray(array, np.float64)
+
+    def of_entry(index: tuple[int, ...]) -> Expression:
+        return wrapped(term(Number(numbers[index], indexed(name, index))))
+
+    terms = long_sum(np.asarray(term(numbers), np.float64), of_entry)
+    return Sum(terms) if len(terms) > 1 else total(terms)
 
 
 def indexed(name: str, index: Iterable[Any]) -> str:
@@ -392,15 +417,24 @@ class Extreme(Expression):
     def children(self) -> Sequence[Expression]:
         return self.of
 
+    def shortened(self, limit: int) -> Sequence[Expression]:
+        """The nearest to the extreme one, in their order, and one for the rest, if there are many."""
+        if len(self.of) <= limit + 1:
+            return self.of
+        order = sorted(range(len(self.of)), key=lambda each: abs(self.of[each].value - self.value))
+        kept, hidden = sorted(order[:limit]), [self.of[each] for each in order[limit:]]
+        rest = Extreme(self.name, hidden)
+        return [*(self.of[each] for each in kept), Rest(rest.value, len(hidden), rest.error)]
+
 
 def largest(*of: Any) -> Expression:
     """The largest of several."""
-    return Extreme("max", of)
+    return Extreme("max", of) if len(of) > 1 else wrapped(of[0])
 
 
 def smallest(*of: Any) -> Expression:
     """The smallest of several."""
-    return Extreme("min", of)
+    return Extreme("min", of) if len(of) > 1 else wrapped(of[0])
 
 
 def within(x: Expression, low: float, high: float) -> Expression:
@@ -781,7 +815,7 @@ class Painter:
         if isinstance(node, Function):
             return self.function(node)
         if isinstance(node, Extreme):
-            return self.call(node.name, [self.inline(each) for each in node.of])
+            return self.call(node.name, [self.inline(each) for each in node.shortened(self.terms)])
         if isinstance(node, Known):
             return self.known(node)
         if isinstance(node, Rounded):

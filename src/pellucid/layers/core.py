@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from pellucid import activations, constraints, initializers, regularizers
-from pellucid.arrays import Array, Arrays, Shape, as_array, floatx
+from pellucid.arrays import Array, Arrays, Shape, as_array, floatx, known_data_format
 from pellucid.errors import ArgumentError, ShapeError, message
-from pellucid.formula import Expression, Unit, total
+from pellucid.formula import Expression, Number, Unit, total
 from pellucid.graph import KerasTensor, Node
 from pellucid.layers.layer import CATALOGUE, Layer, positive
 from pellucid.variables import Variable
+
+NumPy = np.ndarray[Any, Any]
 
 
 @CATALOGUE.entry()
@@ -285,7 +287,7 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.data_format = data_format or "channels_last"
+        self.data_format = known_data_format(data_format)
 
     def call(self, inputs: Array) -> Array:
         """The rows, flat."""
@@ -295,11 +297,11 @@ class Flatten(Layer):
 
     def formula(self, unit: Unit) -> Expression | None:
         """The number that lies there."""
-        return _moved(unit, self.data_format == "channels_first")
+        return moved(self, unit)
 
     def backward(self, unit: Unit) -> Expression | None:
         """The gradient by the number where it lies now."""
-        return _moved_back(unit, self.data_format == "channels_first")
+        return moved_back(self, unit)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """All axes but the first, multiplied."""
@@ -308,26 +310,31 @@ class Flatten(Layer):
         return (input_shape[0], math.prod(known) if len(known) == len(row) else None)
 
 
-def _places(shape: tuple[int, ...], channels_first: bool) -> Any:
-    """Which input lies at each place of the outputs, all counted through."""
-    places = np.arange(math.prod(shape)).reshape(shape)
-    return (np.moveaxis(places, 0, -1) if channels_first and len(shape) > 1 else places).ravel()
+def places_after(layer: Layer, row: Sequence[int]) -> NumPy:
+    """Which number of a row lies at each place of the outputs, counted through; -1 for zeros put in.
+
+    Such a layer only moves numbers: called on a row of 1, 2, 3, ..., it says itself where each one goes.
+    """
+    counted = jnp.arange(1, math.prod(row) + 1, dtype="int32").reshape(1, *row)
+    return np.asarray(layer.call(counted))[0] - 1
 
 
-def _moved_back(unit: Unit, channels_first: bool = False) -> Expression:
-    """The gradient by an input, where numbers only change their places."""
-    row, outputs = unit.row("input"), unit.row("output")
-    place = int(np.ravel_multi_index(unit.index, row.shape))
-    there = int(np.flatnonzero(_places(row.shape, channels_first) == place)[0])
-    return unit.gradient("output", *(int(each) for each in np.unravel_index(there, outputs.shape)))
-
-
-def _moved(unit: Unit, channels_first: bool = False) -> Expression:
+def moved(layer: Layer, unit: Unit) -> Expression:
     """The input that an output is, where numbers only change their places."""
-    row = unit.row("input")
-    places = _places(row.shape, channels_first)
-    place = places[int(np.ravel_multi_index(unit.index, unit.row("output").shape))]
-    return unit.number("input", *(int(each) for each in np.unravel_index(place, row.shape)))
+    row = unit.row("input").shape
+    place = int(places_after(layer, row)[unit.index])
+    return Number(0.0) if place < 0 else unit.number("input", *_index(place, row))
+
+
+def moved_back(layer: Layer, unit: Unit) -> Expression:
+    """The gradient by an input, where numbers only change their places: that of all places it lies at."""
+    row, outputs = unit.row("input").shape, unit.row("output").shape
+    there = np.flatnonzero(places_after(layer, row).ravel() == np.ravel_multi_index(unit.index, row))
+    return total(unit.gradient("output", *_index(int(place), outputs)) for place in there)
+
+
+def _index(place: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(each) for each in np.unravel_index(place, shape))
 
 
 @CATALOGUE.entry()
@@ -364,11 +371,11 @@ class Reshape(Layer):
 
     def formula(self, unit: Unit) -> Expression | None:
         """The number that lies there."""
-        return _moved(unit)
+        return moved(self, unit)
 
     def backward(self, unit: Unit) -> Expression | None:
         """The gradient by the number where it lies now."""
-        return _moved_back(unit)
+        return moved_back(self, unit)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The target shape, with -1 found."""

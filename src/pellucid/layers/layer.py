@@ -72,6 +72,8 @@ class Layer(Configurable):
     rows_independent: ClassVar[bool] = False
     #: Whether each output depends on the one input at its place.
     elementwise: ClassVar[bool] = False
+    #: What it hands out and states the arithmetic of, forth and back; of its output it does so anyway.
+    stated: ClassVar[tuple[str, ...]] = ("z",)
     #: Whether an opened step shows it: models only hold the layers that are shown.
     shown_when_opened: ClassVar[bool] = True
     #: Whether a mask that comes with the inputs goes on with the outputs (see `compute_mask`).

@@ -116,8 +116,8 @@ def slope_formula(
     recorded = float(array[(example, *place)])
     behind = step.layers[step.layers.index(layer) + 1 :]
     made: Expression | None = None
-    if kind == "z":
-        made = _backward(layer.layer, step.unit(layer, "z", place, example))
+    if kind in layer.layer.stated:
+        made = _backward(layer.layer, step.unit(layer, kind, place, example))
     elif behind and _same(behind[0].input, layer.output):
         made = _backward(behind[0].layer, step.unit(behind[0], "input", place, example))
     elif not behind and step.losses is not None:

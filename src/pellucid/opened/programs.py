@@ -64,11 +64,13 @@ class Traced:
         return cls(calls, shapes, handed.drawn, handed.shared)
 
     def nudges(self) -> dict[str, Any]:
-        """Zeros for all values whose gradients are wanted: z and outputs."""
+        """Zeros for all values whose gradients are wanted: z, what else layers state, and outputs."""
+        stated = {f"{name}.{what}" for name, layer, _ in self.calls for what in layer.stated}
         return {
             name: jnp.zeros(spec.shape, spec.dtype)
             for name, spec in self.shapes.items()
-            if re.search(r"\.(z|output(_\d+)?)$", name) and jnp.issubdtype(spec.dtype, jnp.floating)
+            if (name in stated or re.search(r"\.output(_\d+)?$", name))
+            and jnp.issubdtype(spec.dtype, jnp.floating)
         }
 
     def layers(self, handed: Mapping[str, Any], slopes: Mapping[str, Any], rows: int, count: int) -> Layers:

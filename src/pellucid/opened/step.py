@@ -339,10 +339,9 @@ class Step(Pass):
         stem, _, kind = name.rpartition(".")
         one = self.followed if example is None else example
         self.require_example(one)
-        if kind in ("d_z", "d_output") and not what and kind.removeprefix("d_") in self.layers[stem].slopes:
-            made = arithmetic.slope_formula(
-                self, self.layers[stem], kind.removeprefix("d_"), index, reference, one
-            )
+        by = kind.removeprefix("d_")
+        if by != kind and not what and by in self.layers[stem].slopes:
+            made = arithmetic.slope_formula(self, self.layers[stem], by, index, reference, one)
         else:
             made = super().formula(reference, one)
         return made if example is not None else replace(made, remark=f"example {one}")
