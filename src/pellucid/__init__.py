@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pellucid import plots as plots
     from pellucid import random as random
     from pellucid import regularizers as regularizers
+    from pellucid import saving as saving
     from pellucid import tables as tables
     from pellucid import utils as utils
     from pellucid.errors import PellucidError as PellucidError
@@ -61,6 +62,7 @@ _namespaces = (
     "plots",
     "random",
     "regularizers",
+    "saving",
     "tables",
     "utils",
 )
@@ -102,6 +104,16 @@ def __getattr__(name: str) -> Any:
     if name in _names:
         return getattr(_module(_names[name]), name)
     raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext pellucid` does: from now on, `import keras` and `import tensorflow` give Pellucid."""
+    _module("standing_in.notebook").load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """What `%unload_ext pellucid` does: imports give what is installed again."""
+    _module("standing_in.notebook").unload(shell)
 
 
 def __dir__() -> list[str]:

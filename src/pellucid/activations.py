@@ -16,7 +16,7 @@ from pellucid.arrays import Array, ArrayLike, as_float
 from pellucid.formula import Choice, Expression, Known, largest, smallest, states
 from pellucid.naming import Catalogue
 
-CATALOGUE = Catalogue("activation")
+CATALOGUE = Catalogue("activation", by_name=True)
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,8 @@ class VarianceScaling(_Random):
         seed: a whole number; drawn when None.
     """
 
+    fixed = {"input_axes": None, "output_axes": None}
+
     def __init__(
         self,
         scale: float = 1.0,

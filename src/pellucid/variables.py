@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 import operator
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
@@ -71,10 +72,16 @@ class Handed:
         #: The names of random draws, and of what is for the whole batch rather than for each row.
         self.drawn: set[str] = set()
         self.shared: set[str] = set()
+        #: In how many loops within each other the call is that hands out (see loops.py), and the calls of
+        #: layers that began within one.
+        self.loops = 0
+        self.looped: dict[str, int] = {}
         self._calling: list[str] = []
         #: Where the inputs of a call came from, where they are just what another call gave: by
         #: "dense_1.input" the name "dense.output".
         self.origins: dict[str, str] = {}
+        #: Outputs that are just what a layer within gave: by "bidirectional.output" the name of that.
+        self.same: dict[str, str] = {}
         self._outputs: dict[int, tuple[Any, str]] = {}
 
     def given_to(self, name: str, inputs: Sequence[Any]) -> None:
@@ -82,15 +89,23 @@ class Handed:
         for number, value in enumerate(inputs):
             key = f"{name}.input" if len(inputs) == 1 else f"{name}.input_{number}"
             self.values[key] = value
-            if id(value) in self._outputs:
-                self.origins[key] = self._outputs[id(value)][1]
+            if (known := self.origin_of(value)) is not None:
+                self.origins[key] = known
 
     def came_from(self, name: str, outputs: Sequence[Any]) -> None:
         """Note what a call gave."""
         for number, value in enumerate(outputs):
             key = f"{name}.output" if len(outputs) == 1 else f"{name}.output_{number}"
-            # The innermost call that gave it has said so already, and stays named; the array is kept alive.
-            self._outputs.setdefault(id(value), (value, key))
+            known = self.origin_of(value)
+            if known is not None:
+                self.same[key] = known
+            else:
+                self._outputs[id(value)] = (value, key)  # which keeps the array alive
+
+    def origin_of(self, value: Any) -> str | None:
+        """The name under which a call gave this very array, if one did."""
+        found = self._outputs.get(id(value))
+        return None if found is None else found[1]
 
     def take(self, name: str, value: Any, drawn: bool = False, shared: bool = False) -> Any:
         """Keep a value, and give what the call goes on with; a name that is taken gets a number."""
@@ -119,11 +134,20 @@ class Handed:
             name, again = f"{stem}@{again}", again + 1
         if not whole:
             self.calls.append((name, layer, len(self._calling)))
+        if self.loops:
+            self.looped[name] = self.loops
         self._calling.append(name)
         try:
             yield name
         finally:
             self._calling.pop()
+
+    def within(self, nudges: Mapping[str, Any], given: Mapping[str, Any]) -> Handed:
+        """For one round of a loop: with the same names taken, and the same calls under way."""
+        made = Handed(nudges, given)
+        made.values, made.calls = dict(self.values), list(self.calls)
+        made.loops, made._calling = self.loops + 1, list(self._calling)
+        return made
 
     @property
     def current(self) -> str:
@@ -211,6 +235,40 @@ def _forward(name: str, swapped: bool = False) -> Callable[..., Any]:
     return method
 
 
+#: How many numbers may still be made, where that is bounded.
+_room: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("room", default=None)
+
+
+@contextlib.contextmanager
+def room_for(numbers: int) -> Generator[None]:
+    """Let variables of no more numbers than these be made, within a with block.
+
+    A few bytes of a file can ask for a billion weights; they are refused before they are made.
+
+    >>> with room_for(100):
+    ...     Variable(np.zeros, (10, 20))
+    Traceback (most recent call last):
+    ...
+    pellucid.errors.ArgumentError: there is no room for a variable of shape (10, 20)...
+    """
+    token = _room.set([numbers])
+    try:
+        yield
+    finally:
+        _room.reset(token)
+
+
+def _take_room(shape: Sequence[int]) -> None:
+    room = _room.get()
+    if room is None:
+        return
+    room[0] -= math.prod(shape)
+    if room[0] < 0:
+        raise ArgumentError(
+            message(f"there is no room for a variable of shape {tuple(shape)}: the file holds fewer numbers.")
+        )
+
+
 class Variable:
     """An array that can be assigned: a layer's weights, a metric's sums, an optimizer's averages.
 
@@ -246,6 +304,7 @@ class Variable:
         autocast: bool = True,
     ) -> None:
         value: Any
+        _take_room(tuple(shape or ()) if callable(initializer) else np.shape(initializer))
         if callable(initializer):
             # Layers may be built while their model is traced: first values are numbers all the same.
             with jax.ensure_compile_time_eval():

@@ -6,6 +6,10 @@ from pellucid.layers.activation import LeakyReLU as LeakyReLU
 from pellucid.layers.activation import PReLU as PReLU
 from pellucid.layers.activation import ReLU as ReLU
 from pellucid.layers.activation import Softmax as Softmax
+from pellucid.layers.cells import GRUCell as GRUCell
+from pellucid.layers.cells import LSTMCell as LSTMCell
+from pellucid.layers.cells import SimpleRNNCell as SimpleRNNCell
+from pellucid.layers.cells import StackedRNNCells as StackedRNNCells
 from pellucid.layers.convolution import Conv1D as Conv1D
 from pellucid.layers.convolution import Conv1D as Convolution1D
 from pellucid.layers.convolution import Conv1DTranspose as Conv1DTranspose
@@ -25,6 +29,8 @@ from pellucid.layers.core import Flatten as Flatten
 from pellucid.layers.core import Input as Input
 from pellucid.layers.core import InputLayer as InputLayer
 from pellucid.layers.core import Reshape as Reshape
+from pellucid.layers.embedding import Embedding as Embedding
+from pellucid.layers.embedding import Masking as Masking
 from pellucid.layers.layer import CATALOGUE as CATALOGUE
 from pellucid.layers.layer import Layer as Layer
 from pellucid.layers.merging import Add as Add
@@ -51,6 +57,9 @@ from pellucid.layers.noise import SpatialDropout1D as SpatialDropout1D
 from pellucid.layers.noise import SpatialDropout2D as SpatialDropout2D
 from pellucid.layers.normalization import BatchNormalization as BatchNormalization
 from pellucid.layers.normalization import LayerNormalization as LayerNormalization
+from pellucid.layers.passing import ActivityRegularization as ActivityRegularization
+from pellucid.layers.passing import Identity as Identity
+from pellucid.layers.passing import Lambda as Lambda
 from pellucid.layers.pooling import AveragePooling1D as AveragePooling1D
 from pellucid.layers.pooling import AveragePooling1D as AvgPool1D
 from pellucid.layers.pooling import AveragePooling2D as AveragePooling2D
@@ -67,11 +76,12 @@ from pellucid.layers.pooling import MaxPooling1D as MaxPool1D
 from pellucid.layers.pooling import MaxPooling1D as MaxPooling1D
 from pellucid.layers.pooling import MaxPooling2D as MaxPool2D
 from pellucid.layers.pooling import MaxPooling2D as MaxPooling2D
-from pellucid.layers.passing import ActivityRegularization as ActivityRegularization
-from pellucid.layers.passing import Identity as Identity
-from pellucid.layers.passing import Lambda as Lambda
 from pellucid.layers.preprocessing import Normalization as Normalization
 from pellucid.layers.preprocessing import Rescaling as Rescaling
+from pellucid.layers.recurrent import GRU as GRU
+from pellucid.layers.recurrent import LSTM as LSTM
+from pellucid.layers.recurrent import RNN as RNN
+from pellucid.layers.recurrent import SimpleRNN as SimpleRNN
 from pellucid.layers.reshaping import Cropping1D as Cropping1D
 from pellucid.layers.reshaping import Cropping2D as Cropping2D
 from pellucid.layers.reshaping import Permute as Permute
@@ -80,15 +90,27 @@ from pellucid.layers.reshaping import UpSampling1D as UpSampling1D
 from pellucid.layers.reshaping import UpSampling2D as UpSampling2D
 from pellucid.layers.reshaping import ZeroPadding1D as ZeroPadding1D
 from pellucid.layers.reshaping import ZeroPadding2D as ZeroPadding2D
+from pellucid.layers.wrappers import Bidirectional as Bidirectional
+from pellucid.layers.wrappers import TimeDistributed as TimeDistributed
+from pellucid.layers.wrappers import Wrapper as Wrapper
 
 __all__ = [
     "ELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "Activation",
+    "ActivityRegularization",
+    "Add",
+    "AlphaDropout",
+    "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AvgPool1D",
     "AvgPool2D",
     "BatchNormalization",
+    "Bidirectional",
+    "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -102,16 +124,11 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
-    "ActivityRegularization",
-    "Add",
-    "AlphaDropout",
-    "Average",
-    "BatchNormalization",
-    "Concatenate",
-    "Dense",
     "Dot",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -125,21 +142,22 @@ __all__ = [
     "Identity",
     "Input",
     "InputLayer",
+    "LSTMCell",
     "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPooling1D",
     "MaxPooling2D",
-    "Normalization",
-    "Permute",
     "Maximum",
     "Minimum",
     "Multiply",
     "Normalization",
     "PReLU",
+    "Permute",
     "ReLU",
     "RepeatVector",
     "Rescaling",
@@ -148,14 +166,19 @@ __all__ = [
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
-    "UpSampling1D",
-    "UpSampling2D",
-    "ZeroPadding1D",
-    "ZeroPadding2D",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    "StackedRNNCells",
     "Subtract",
+    "TimeDistributed",
+    "UpSampling1D",
+    "UpSampling2D",
+    "Wrapper",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
     "add",
     "average",
     "concatenate",

@@ -722,7 +722,7 @@ class DepthwiseConv2D(_DepthwiseConv):
 
 
 class _SeparableConv(_Convolving):
-    stated = ("depthwise", "z")
+    stated = ("depthwise", "z", "output")
 
     def __init__(
         self,

@@ -73,14 +73,12 @@ def _title(step: Any) -> list[str]:
 
 def followed(step: Any) -> tuple[int, str]:
     """The example that is followed if none is named, and why."""
-    losses = step.losses
+    losses = step.losses_by_example()
     if losses is None or not len(losses):
         return 0, ""
     if np.isnan(losses).any():
-        nan = np.isnan(np.asarray(losses)).reshape(len(losses), -1).any(axis=1)
-        return int(np.argmax(nan)), ", whose loss is no number"
-    flat = np.nan_to_num(np.asarray(losses).reshape(len(losses), -1).mean(axis=1), nan=np.inf)
-    return int(np.argmax(flat)), ", whose loss is the largest"
+        return int(np.argmax(np.isnan(losses))), ", whose loss is no number"
+    return int(np.argmax(losses)), ", whose loss is the largest"
 
 
 def _batch(step: Any, example: int, because: str) -> list[str]:
@@ -96,7 +94,7 @@ def _batch(step: Any, example: int, because: str) -> list[str]:
     y = "" if step.y is None else f", y = {_values(_example_of(step.y, example))}"
     weight = ""
     if step.sample_weight is not None:
-        weight = f", weight {_values(step.sample_weight[example])}"
+        weight = f", weight {_values(_example_of(step.sample_weight, example))}"
     lines.append(f"          followed here: example {example}{row}{because}{y}{weight}")
     return [*lines, *_given(step, example, "          ", "x: ")]
 
@@ -200,13 +198,12 @@ def _backward(step: Any, chosen: Sequence[Any], units: dict[str, int], example: 
 
 def _cost(step: Any, example: int, terms: int) -> list[str]:
     lines: list[str] = []
-    if step.losses is not None:
-        rest = np.asarray(step.losses).shape[1:]
-        index = ",".join(str(each) for each in (example, *(0 for _ in rest)))
+    for one in step.compared:
+        index = ",".join(str(each) for each in (example, *(0 for _ in one.losses.shape[1:])))
         try:
-            lines += _indented(step.formula(f"loss[{index}]").text(terms))
+            lines += _indented(step.formula(f"{one.title}[{index}]").text(terms))
         except ArgumentError:
-            lines.append(f"  loss[{index}] = {_values(step.losses[example])}")
+            lines.append(f"  {one.title}[{index}] = {_values(one.losses[example])}")
     return lines + _indented(step.formula("cost").text(terms))
 
 
