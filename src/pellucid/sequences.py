@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -161,7 +161,7 @@ def timeseries_dataset_from_array(
         windows = min(windows, len(known))
     starts = np.arange(0, windows, sequence_stride)
     if shuffle:
-        seed = cast(int, np.random.randint(10**6)) if seed is None else seed
+        seed = np.random.randint(10**6) if seed is None else seed
         np.random.RandomState(seed).shuffle(starts)
     part = None if known is None else known[first:last]
     return Windows(series[first:last], part, starts, sequence_length, sampling_rate, batch_size)

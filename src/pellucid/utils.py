@@ -298,7 +298,7 @@ class Progbar:
         """Say how many steps are done, and what the last ones gave: pairs of a name and a value."""
         last = self.target is not None and current >= self.target if finalize is None else finalize
         steps = max(current - self._seen, 1)
-        given = values.items() if isinstance(values, Mapping) else values or ()
+        given = cast(Any, values).items() if isinstance(values, Mapping) else values or ()
         for name, value in given:
             averaged = name not in self._as_they_are if self._averaged is None else name in self._averaged
             total, count = self._sums.get(name, (0.0, 0)) if averaged and not last else (0.0, 0)

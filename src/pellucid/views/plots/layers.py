@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pellucid.views.plots.canvas import GREY, INK, axes_of
+from pellucid.views.plots.canvas import GREY, INK, axes_of, closed
 
 
 @dataclass(frozen=True)
@@ -74,4 +74,5 @@ def draw_layers(boxes: Sequence[Box], to_file: str, dpi: int = 200, sideways: bo
                 zorder=0,
             )
     ax.figure.savefig(to_file, dpi=dpi)
+    closed(ax.figure)
     return ax.figure
