@@ -37,11 +37,12 @@ NAMES = {
     "constraints": "Constraint MaxNorm MinMaxNorm NonNeg UnitNorm get max_norm non_neg unit_norm",
     "initializers": "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity Initializer LecunNormal "
     "LecunUniform Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros get",
-    "layers": "Activation ActivityRegularization Add AlphaDropout Average BatchNormalization Concatenate "
-    "Dense Dot Dropout ELU Flatten GaussianDropout GaussianNoise Identity Input InputLayer Lambda Layer "
-    "LayerNormalization LeakyReLU Maximum Minimum Multiply Normalization PReLU ReLU Rescaling Reshape "
-    "Softmax SpatialDropout1D SpatialDropout2D Subtract add average concatenate dot maximum minimum "
-    "multiply subtract",
+    "layers": "Activation ActivityRegularization Add AlphaDropout Average BatchNormalization "
+    "CategoryEncoding Concatenate Dense Discretization Dot Dropout ELU Flatten GaussianDropout "
+    "GaussianNoise Hashing Identity Input InputLayer IntegerLookup Lambda Layer "
+    "LayerNormalization LeakyReLU Maximum Minimum Multiply Normalization PReLU ReLU Rescaling "
+    "Reshape Softmax SpatialDropout1D SpatialDropout2D StringLookup Subtract add average "
+    "concatenate dot maximum minimum multiply subtract",
     "losses": "BinaryCrossentropy CategoricalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh "
     "Loss MeanAbsoluteError MeanSquaredError Poisson SparseCategoricalCrossentropy get mean_squared_error",
     "metrics": "AUC Accuracy BinaryAccuracy CategoricalAccuracy F1Score FBetaScore Mean MeanSquaredError "
@@ -53,10 +54,11 @@ NAMES = {
     "plots": "CostSurfaceDisplay DecisionBoundaryDisplay GradientDisplay HistoryDisplay NetworkDisplay",
     "regularizers": "L1 L1L2 L2 OrthogonalRegularizer Regularizer get l1 l1_l2 l2",
     "utils": "CustomObjectScope Progbar PyDataset Sequence clear_session custom_object_scope "
-    "deserialize_keras_object disable_interactive_logging enable_interactive_logging get_custom_objects "
-    "get_file get_registered_name get_registered_object is_interactive_logging_enabled is_keras_tensor "
-    "normalize pack_x_y_sample_weight pad_sequences plot_model register_keras_serializable serialize_keras_object "
-    "set_random_seed split_dataset standardize_dtype timeseries_dataset_from_array to_categorical "
+    "deserialize_keras_object disable_interactive_logging enable_interactive_logging "
+    "get_custom_objects get_file get_registered_name get_registered_object "
+    "is_interactive_logging_enabled is_keras_tensor normalize pack_x_y_sample_weight "
+    "pad_sequences plot_model register_keras_serializable serialize_keras_object set_random_seed "
+    "split_dataset standardize_dtype timeseries_dataset_from_array to_categorical "
     "unpack_x_y_sample_weight",
 }
 
