@@ -187,7 +187,7 @@ def cases(keras):
         lambda: {
             "optimizer": "adam",
             "loss": ["binary_crossentropy", "sparse_categorical_crossentropy"],
-            "metrics": [["accuracy"], ["accuracy"]],
+            "metrics": [["accuracy"], ["sparse_categorical_accuracy"]],
         },
     )
 
