@@ -19,12 +19,18 @@ NAMES = {
     "tanh",
     "callbacks": "Callback CallbackList CSVLogger EarlyStopping History LambdaCallback LearningRateScheduler "
     "ReduceLROnPlateau TerminateOnNaN",
-    "config": "backend epsilon floatx set_floatx",
+    "config": "backend epsilon floatx image_data_format set_floatx set_image_data_format",
     "constraints": "Constraint MaxNorm MinMaxNorm NonNeg UnitNorm get max_norm non_neg unit_norm",
     "initializers": "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity Initializer LecunNormal "
     "LecunUniform Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros get",
-    "layers": "Activation BatchNormalization Dense Dropout ELU Flatten GaussianNoise Input InputLayer Layer "
-    "LayerNormalization LeakyReLU Normalization ReLU Rescaling Reshape Softmax",
+    "layers": "Activation AveragePooling1D AveragePooling2D AvgPool1D AvgPool2D BatchNormalization Conv1D "
+    "Conv1DTranspose Conv2D Conv2DTranspose Convolution1D Convolution1DTranspose Convolution2D "
+    "Convolution2DTranspose Cropping1D Cropping2D Dense DepthwiseConv1D DepthwiseConv2D Dropout ELU Flatten "
+    "GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalAvgPool1D GlobalAvgPool2D "
+    "GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPooling1D GlobalMaxPooling2D Input InputLayer Layer "
+    "LayerNormalization LeakyReLU MaxPool1D MaxPool2D MaxPooling1D MaxPooling2D Normalization Permute ReLU "
+    "RepeatVector Rescaling Reshape SeparableConv1D SeparableConv2D SeparableConvolution1D "
+    "SeparableConvolution2D Softmax UpSampling1D UpSampling2D ZeroPadding1D ZeroPadding2D",
     "losses": "BinaryCrossentropy CategoricalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh "
     "Loss MeanAbsoluteError MeanSquaredError Poisson SparseCategoricalCrossentropy get mean_squared_error",
     "metrics": "AUC Accuracy BinaryAccuracy CategoricalAccuracy F1Score FBetaScore Mean MeanSquaredError "
