@@ -1,7 +1,8 @@
-"""Convolutions, pooling and reshaping: their shapes, their gradients, and their arithmetic in opened steps."""
+"""Convolutions, pooling and reshaping: shapes, gradients, and their arithmetic in opened steps."""
 
 import functools
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -100,6 +101,7 @@ def test_every_layer_of_these_files_is_in_these_networks():
     assert ours <= kinds
 
 
+@pytest.mark.slow
 @every_network
 def test_gradients_are_those_of_central_differences(name):
     found = opened(name).check()
@@ -139,9 +141,7 @@ def test_a_weights_gradient_is_told_as_products_of_what_the_window_saw(name):
     for path, gradient in step.gradients.items():
         index = np.unravel_index(np.argmax(np.abs(gradient)), gradient.shape)
         told = step.formula(f"{path}[{','.join(map(str, index))}].gradient")
-        assert "/dz[" in told.symbols or ".d_z[" in told.symbols or "/ddepthwise[" in told.symbols, (
-            told.symbols
-        )
+        assert re.search(r"/dz\[|\.d_z\[|/ddepthwise\[", told.symbols), told.symbols
 
 
 @every_network
@@ -178,18 +178,18 @@ def test_what_a_convolution_sees_is_named():
 # Shapes.
 
 sizes = st.integers(1, 4)
+KINDS = ["Conv", "ConvTranspose", "Depthwise", "Separable", "Max", "Average", "Up", "Zero", "Cut"]
+PADDINGS = ["valid", "same", "causal"]
 moves = st.one_of(st.tuples(sizes, st.just(1)), st.tuples(st.just(1), sizes))
 
 
 @settings(max_examples=80)
 @given(
     rank=st.sampled_from([1, 2]),
-    kind=st.sampled_from(
-        ["Conv", "ConvTranspose", "Depthwise", "Separable", "Max", "Average", "Up", "Zero", "Cut"]
-    ),
+    kind=st.sampled_from(KINDS),
     kernel=st.tuples(sizes, sizes),
     move=moves,
-    padding=st.sampled_from(["valid", "same", "causal"]),
+    padding=st.sampled_from(PADDINGS),
     data_format=st.sampled_from(["channels_last", FIRST]),
     places=st.tuples(st.integers(1, 12), st.integers(1, 12)),
     more=st.none() | st.integers(0, 3),
@@ -235,7 +235,7 @@ axes = st.one_of(
         sizes,
         sizes,
         sizes,
-        st.sampled_from(["valid", "same", "causal"]),
+        st.sampled_from(PADDINGS),
     ),
     st.builds(
         Axis.spread_out,
@@ -264,7 +264,7 @@ def test_what_lies_under_a_window_is_what_the_window_lies_over(axis):
 # Pooling.
 
 
-@settings(max_examples=25)
+@settings(max_examples=8)
 @given(
     seed=st.integers(0, 10**6),
     pool=st.tuples(st.integers(1, 3), st.integers(1, 3)),
@@ -301,8 +301,6 @@ def test_a_window_longer_than_most_is_the_same_as_the_whole():
 
 
 def test_the_largest_numbers_of_a_channel_share_the_gradient():
-    model = keras.Sequential([keras.Input((3, 1)), L.GlobalMaxPooling1D()])
-    model.compile("sgd", "mse")
     x = np.array([[[2.0], [2.0], [1.0]]], "float32")
     slope = jax.grad(lambda x: L.GlobalMaxPooling1D()(x).sum())(x)
     np.testing.assert_array_equal(slope[0, :, 0], [0.5, 0.5, 0.0])
@@ -396,7 +394,7 @@ def test_arguments_that_cannot_mean_anything_are_refused(make, match):
         (lambda: L.Conv2D(4, 3, groups=4), IMAGES, "evenly divisible by the number of groups"),
         (lambda: L.MaxPooling2D(8), IMAGES, "zero or negative"),
         (lambda: L.MaxPooling1D(2), IMAGES, "expects ndim=3"),
-        (lambda: L.GlobalMaxPooling2D(), SEQUENCES, "expects ndim=4"),
+        (L.GlobalMaxPooling2D, SEQUENCES, "expects ndim=4"),
         (lambda: L.Cropping1D(5), SEQUENCES, "zero or negative"),
         (lambda: L.RepeatVector(2), SEQUENCES, "expects ndim=2"),
         (lambda: L.Permute((2, 1)), IMAGES, "expects ndim=3"),

@@ -23,14 +23,18 @@ NAMES = {
     "constraints": "Constraint MaxNorm MinMaxNorm NonNeg UnitNorm get max_norm non_neg unit_norm",
     "initializers": "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity Initializer LecunNormal "
     "LecunUniform Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros get",
-    "layers": "Activation AveragePooling1D AveragePooling2D AvgPool1D AvgPool2D BatchNormalization Conv1D "
-    "Conv1DTranspose Conv2D Conv2DTranspose Convolution1D Convolution1DTranspose Convolution2D "
-    "Convolution2DTranspose Cropping1D Cropping2D Dense DepthwiseConv1D DepthwiseConv2D Dropout ELU Flatten "
-    "GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalAvgPool1D GlobalAvgPool2D "
-    "GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPooling1D GlobalMaxPooling2D Input InputLayer Layer "
-    "LayerNormalization LeakyReLU MaxPool1D MaxPool2D MaxPooling1D MaxPooling2D Normalization Permute ReLU "
+    "layers": "Activation ActivityRegularization Add AlphaDropout Average AveragePooling1D AveragePooling2D "
+    "AvgPool1D AvgPool2D BatchNormalization CategoryEncoding Concatenate Conv1D Conv1DTranspose Conv2D "
+    "Conv2DTranspose Convolution1D Convolution1DTranspose Convolution2D Convolution2DTranspose "
+    "Cropping1D Cropping2D Dense DepthwiseConv1D DepthwiseConv2D Discretization Dot Dropout ELU Flatten "
+    "GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalAvgPool1D "
+    "GlobalAvgPool2D GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPooling1D GlobalMaxPooling2D Hashing "
+    "Identity Input InputLayer IntegerLookup Lambda Layer LayerNormalization LeakyReLU MaxPool1D "
+    "MaxPool2D MaxPooling1D MaxPooling2D Maximum Minimum Multiply Normalization PReLU Permute ReLU "
     "RepeatVector Rescaling Reshape SeparableConv1D SeparableConv2D SeparableConvolution1D "
-    "SeparableConvolution2D Softmax UpSampling1D UpSampling2D ZeroPadding1D ZeroPadding2D",
+    "SeparableConvolution2D Softmax SpatialDropout1D SpatialDropout2D StringLookup Subtract "
+    "UpSampling1D UpSampling2D ZeroPadding1D ZeroPadding2D add average concatenate dot maximum minimum "
+    "multiply subtract",
     "losses": "BinaryCrossentropy CategoricalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh "
     "Loss MeanAbsoluteError MeanSquaredError Poisson SparseCategoricalCrossentropy get mean_squared_error",
     "metrics": "AUC Accuracy BinaryAccuracy CategoricalAccuracy F1Score FBetaScore Mean MeanSquaredError "

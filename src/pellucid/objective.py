@@ -1,14 +1,16 @@
-"""What `compile` asked for, once the shapes are known: the loss, and what is measured.
+"""What training is for, once the shapes are known: the losses, and what is measured.
 
-`compile` takes names, functions, objects, lists and dicts. Here they become one loss and a list
-of metrics, each with the name it has in the logs.
+`compile` takes names, functions, objects, lists and dicts. Here they become, for each output of the
+model, one loss and a list of metrics, each with the name it has in the logs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -19,6 +21,51 @@ from pellucid.layers.layer import declares
 from pellucid.metrics import Mean, Metric
 from pellucid.metrics import get as find_metric
 from pellucid.variables import Variable
+
+_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
+
+
+@dataclass
+class Target:
+    """What one output of the model is compared with, and how."""
+
+    #: The output's name, where there are several.
+    name: str | None = None
+    loss: losses.Loss | None = None
+    #: The factor of the loss in the cost.
+    weight: float | None = None
+    #: The mean of this loss, where there are several.
+    mean: Mean | None = None
+    metrics: list[Metric] = field(default_factory=list[Metric])
+    weighted: list[Metric] = field(default_factory=list[Metric])
+
+    def cost(
+        self, y: Any, output: Any, weight: Array | None, valid: Array | None, rows: Any, mask: Any = None
+    ) -> Array:
+        """The loss of each example, weighted and reduced to one number."""
+        if self.loss is None:
+            return jnp.zeros(())
+        if y is None:
+            raise StateError(
+                message("the loss compares outputs with targets, and there are none.", mend="pass y.")
+            )
+        return self._one(self.loss(y, output, weight, valid=valid, rows=rows, mask=mask), valid, rows)
+
+    def reduced(
+        self, values: Array, weight: Array | None, valid: Array | None, rows: Any, mask: Any = None
+    ) -> Array:
+        """The same from the losses of the examples, with the factor that it has in the cost."""
+        assert self.loss is not None
+        cost = losses.reduce(values, weight, self.loss.reduction, valid, rows, mask)
+        return self.factored(self._one(cost, valid, rows))
+
+    def _one(self, cost: Array, valid: Array | None, rows: Any) -> Array:
+        # A loss without reduction still needs one number to descend.
+        return losses.reduce(cost, None, "sum_over_batch_size", valid, rows) if cost.ndim else cost
+
+    def factored(self, cost: Array) -> Array:
+        """The loss times its factor."""
+        return cost if self.weight is None else cost * self.weight
 
 
 class Objective:
@@ -31,137 +78,324 @@ class Objective:
     def __init__(
         self, loss: Any, metrics: Any = None, weighted_metrics: Any = None, loss_weights: Any = None
     ):
-        self.given_loss = _only(loss, "loss")
-        self.given_metrics = _listed(metrics)
-        self.given_weighted = _listed(weighted_metrics)
-        self.loss_weight = _only(loss_weights, "loss_weights")
-        if not isinstance(self.loss_weight, int | float | None):
-            raise ArgumentError(
-                message(
-                    "loss_weights is a number.",
-                    came=repr(loss_weights),
-                    mend="metrics go by name: compile(optimizer, loss, metrics=['accuracy']).",
-                )
-            )
+        self.given_loss, self.given_loss_weights = loss, loss_weights
+        self.given_metrics, self.given_weighted = metrics, weighted_metrics
         # Unknown names are found out when compile is called, not when fit is.
-        self.loss: losses.Loss | None = None
-        if self.given_loss is not None and self.given_loss not in ("crossentropy", "ce"):
-            self.loss = losses.as_loss(self.given_loss)
-        for each in [*self.given_metrics, *self.given_weighted]:
-            if isinstance(each, str) and each not in ("accuracy", "acc", "crossentropy", "ce"):
+        for each in _flat(loss):
+            if isinstance(each, str) and each not in _BY_SHAPE:
+                losses.as_loss(each)
+        for each in [*_flat(metrics), *_flat(weighted_metrics)]:
+            if isinstance(each, str) and each not in _BY_SHAPE:
                 find_metric(each)
+        for each in _flat(loss_weights):
+            if not isinstance(each, int | float | None):
+                raise ArgumentError(
+                    message(
+                        "loss_weights is a number, or one for each output.",
+                        came=repr(loss_weights),
+                        mend="metrics go by name: compile(optimizer, loss, metrics=['accuracy']).",
+                    )
+                )
         self.mean_loss = Mean(name="loss")
-        self.metrics: list[Metric] = []
-        self.weighted: list[Metric] = []
+        self.targets: list[Target] = []
         self.resolved = False
+        if len(_flat(loss)) == 1 and len(_flat(loss_weights)) <= 1:
+            # With one loss all is known, but for the number of outputs and what is measured.
+            self.targets = [Target(None, _loss(_only(loss, "loss")), _only(loss_weights, "loss_weights"))]
 
-    def resolve(self, y_shape: Sequence[int | None], outputs: Any) -> None:
-        """Settle what depends on shapes: which accuracy, which cross-entropy, how many sums."""
+    @property
+    def loss(self) -> losses.Loss | None:
+        """The loss of a model of one output; None of several."""
+        return self.targets[0].loss if len(self.targets) == 1 else None
+
+    @property
+    def loss_weight(self) -> float | None:
+        """The factor of that loss."""
+        return self.targets[0].weight if len(self.targets) == 1 else None
+
+    @property
+    def needs_targets(self) -> bool:
+        """Whether there is a loss."""
+        return any(each is not None for each in _flat(self.given_loss))
+
+    def resolve(self, y: Any, outputs: Any, names: Sequence[str] | None = None) -> None:
+        """Settle what depends on shapes: which accuracy, which cross-entropy, how many sums.
+
+        Args:
+            y: the targets: an array, or a list with one (or None) for each output.
+            outputs: the shapes of the outputs.
+            names: their names, if the model knows them.
+        """
         if self.resolved:
             return
-        if self.loss is None and self.given_loss is not None:
-            accuracy = metrics.accuracy_for(y_shape, outputs.shape)
-            kinds = {
-                metrics.BinaryAccuracy: losses.BinaryCrossentropy,
-                metrics.SparseCategoricalAccuracy: losses.SparseCategoricalCrossentropy,
-                metrics.CategoricalAccuracy: losses.CategoricalCrossentropy,
-            }
-            self.loss = kinds[accuracy]()
-        shapes: Any = (tuple(y_shape), tuple(outputs.shape))
-        self.metrics = [metrics.as_metric(each, *shapes) for each in self.given_metrics]
-        self.weighted = [metrics.as_metric(each, *shapes) for each in self.given_weighted]
-        for metric in [*self.metrics, *self.weighted]:
-            if not metric.variables:
-                # Some metrics learn the number of outputs from their first batch.
-                metric.update_state(*(np.zeros((2, *shape[1:]), np.float32) for shape in shapes))
-                metric.reset_state()
+        leaves = jax.tree.leaves(outputs)
+        several = len(leaves) > 1
+        names = _names(outputs, names, len(leaves))
+        shapes = [_shape(each) for each in (y if several and isinstance(y, list) else [y] * len(leaves))]
+        spread = [
+            _by_output(given, what, names, outputs, several)
+            for given, what in (
+                (self.given_loss, "loss"),
+                (self.given_loss_weights, "loss_weights"),
+                (self.given_metrics, "metrics"),
+                (self.given_weighted, "weighted_metrics"),
+            )
+        ]
+        self.targets = []
+        for name, shape, output, loss, weight, measured, weighted in zip(
+            names, shapes, leaves, *spread, strict=True
+        ):
+            pair: Any = (shape, tuple(output.shape))
+            self.targets.append(
+                Target(
+                    name if several else None,
+                    _loss(loss, pair),
+                    weight,
+                    Mean(name=f"{name}_loss") if several and loss is not None else None,
+                    [metrics.as_metric(each, *pair) for each in _flat(measured)],
+                    [metrics.as_metric(each, *pair) for each in _flat(weighted)],
+                )
+            )
+            for metric in [*self.targets[-1].metrics, *self.targets[-1].weighted]:
+                if not metric.variables:
+                    # Some metrics learn the number of outputs from their first batch.
+                    metric.update_state(*(np.zeros((2, *each[1:]), np.float32) for each in pair))
+                    metric.reset_state()
+        if sum(target.mean is not None for target in self.targets) == 1:
+            # One loss of several outputs is the loss.
+            for target in self.targets:
+                target.mean = None
         self.resolved = True
+
+    # What is measured, in the order of the logs: losses, metrics, weighted metrics.
+
+    def _named(self) -> list[tuple[str, Metric]]:
+        found: list[tuple[str, Metric]] = [("loss", self.mean_loss)]
+        found += [(target.mean.name, target.mean) for target in self.targets if target.mean is not None]
+        taken = [name for name, _ in found]
+        for weighted in (False, True):
+            for target in self.targets:
+                for metric in target.weighted if weighted else target.metrics:
+                    of = "" if target.name is None else f"{target.name}_"
+                    name, number = f"{of}{metric.name}", 1
+                    if name in taken and weighted:
+                        name = f"{of}weighted_{metric.name}"
+                    while name in taken:
+                        name, number = f"{of}{metric.name}_{number}", number + 1
+                    taken.append(name)
+                    found.append((name, metric))
+        return found
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics that take no weights."""
+        return [metric for target in self.targets for metric in target.metrics]
+
+    @property
+    def weighted(self) -> list[Metric]:
+        """The metrics that take the sample weights."""
+        return [metric for target in self.targets for metric in target.weighted]
 
     @property
     def all_metrics(self) -> list[Metric]:
-        """The mean loss, then the metrics, then the weighted metrics."""
-        return [self.mean_loss, *self.metrics, *self.weighted]
+        """The mean losses, then the metrics, then the weighted metrics."""
+        return [metric for _, metric in self._named()]
+
+    def names(self) -> list[str]:
+        """The names in the logs, one for each of `all_metrics`; a name that is taken gets a number."""
+        return [name for name, _ in self._named()]
 
     @property
     def variables(self) -> list[Variable]:
         """The sums of all metrics."""
         return [variable for metric in self.all_metrics for variable in metric.variables]
 
-    def names(self) -> list[str]:
-        """The names in the logs, one for each of `all_metrics`; a name that is taken gets a number."""
-        taken: list[str] = []
-        for place, metric in enumerate(self.all_metrics):
-            name = metric.name
-            if name in taken and place > len(self.metrics):
-                name = f"weighted_{name}"
-            number = 1
-            while name in taken:
-                name = f"{metric.name}_{number}"
-                number += 1
-            taken.append(name)
-        return taken
-
     @property
     def mixes_rows(self) -> bool:
-        """Whether the loss or a metric may need the batch just as it is, without rows that fill it up."""
-        parts: list[Any] = [*self.metrics, *self.weighted, *([self.loss] if self.loss is not None else [])]
+        """Whether a loss or a metric may need the batch just as it is, without rows that fill it up."""
+        parts: list[Any] = [*self.metrics, *self.weighted]
+        parts += [target.loss for target in self.targets if target.loss is not None]
         return not all(declares(part, "rows_independent") for part in parts)
 
-    def cost(self, y: Any, outputs: Any, weight: Array | None, valid: Array | None, rows: Any) -> Array:
-        """The loss of each example, weighted and reduced to one number."""
-        if self.loss is None:
-            return jnp.zeros(())
-        if y is None:
-            raise StateError(
-                message("the loss compares outputs with targets, and there are none.", mend="pass y.")
-            )
-        cost = self.loss(y, outputs, weight, valid=valid, rows=rows)
-        if cost.ndim:
-            # A loss without reduction still needs one number to descend.
-            cost = losses.reduce(cost, None, "sum_over_batch_size", valid, rows)
-        return cost if self.loss_weight is None else cost * self.loss_weight
+    # What a batch costs.
 
-    def losses(self, y: Any, outputs: Any) -> Array | None:
-        """The loss of each example, before weights and reduction; None without a loss."""
-        return None if self.loss is None else as_array(self.loss.call(y, outputs))
+    def _each(
+        self, y: Any, outputs: Any, weight: Any = None, masks: Sequence[Any] | None = None
+    ) -> list[tuple[Target, Any, Any, Any, Any]]:
+        """Each target with its own y, output, weights and mask."""
+        leaves = jax.tree.leaves(outputs)
+        count = len(self.targets)
+        ys = y if isinstance(y, list) else [y] * count
+        weights = weight if isinstance(weight, list) else [weight] * count
+        known = list(masks) if masks else [None] * count
+        return list(zip(self.targets, ys, leaves, weights, known, strict=True))
 
-    def reduced(self, values: Array, weight: Array | None, valid: Array | None, rows: Any) -> Array:
-        """The losses of a batch, weighted and reduced to one number: the cost without penalties."""
-        assert self.loss is not None
-        cost = losses.reduce(values, weight, self.loss.reduction, valid, rows)
-        if cost.ndim:
-            cost = losses.reduce(cost, None, "sum_over_batch_size", valid, rows)
-        return cost if self.loss_weight is None else cost * self.loss_weight
+    def cost(
+        self,
+        y: Any,
+        outputs: Any,
+        weight: Any,
+        valid: Array | None,
+        rows: Any,
+        masks: Sequence[Any] | None = None,
+    ) -> Array:
+        """The losses, each times its factor, in one number."""
+        total: Any = None
+        for target, own_y, output, own_weight, mask in self._each(y, outputs, weight, masks):
+            if target.loss is not None:
+                cost = target.factored(target.cost(own_y, output, own_weight, valid, rows, mask))
+                total = cost if total is None else total + cost
+        return jnp.zeros(()) if total is None else total
+
+    def losses(self, y: Any, outputs: Any) -> Any:
+        """The loss of each example, before weights and reduction; by output where there are several."""
+        found = {
+            target.name: as_array(target.loss.call(*target.loss.converted(own_y, output)))
+            for target, own_y, output, _, _ in self._each(y, outputs)
+            if target.loss is not None
+        }
+        if not found:
+            return None
+        return found.get(None, found)
+
+    def reduced(
+        self, values: Any, weight: Any, valid: Array | None, rows: Any, masks: Sequence[Any] | None = None
+    ) -> Array:
+        """The cost, without penalties, from the losses of the examples."""
+        total: Any = None
+        weights = weight if isinstance(weight, list) else [weight] * len(self.targets)
+        known = list(masks) if masks else [None] * len(self.targets)
+        for target, own_weight, mask in zip(self.targets, weights, known, strict=True):
+            if target.loss is not None:
+                own = values if target.name is None else values[target.name]
+                cost = target.reduced(own, own_weight, valid, rows, mask)
+                total = cost if total is None else total + cost
+        return total
 
     def measure(
-        self, y: Any, outputs: Any, weight: Array | None, valid: Array | None, cost: Array, rows: Any
+        self,
+        y: Any,
+        outputs: Any,
+        weight: Any,
+        valid: Array | None,
+        cost: Array,
+        rows: Any,
+        masks: Sequence[Any] | None = None,
     ) -> None:
-        """Add a batch to the mean loss and to every metric."""
-        self.mean_loss.update_state(cost, as_float(rows).reshape(()))
-        counted = None if valid is None else valid.astype(outputs.dtype)
-        for metric in self.metrics:
-            metric.update_state(y, outputs, counted)
-        weights = weight if valid is None else counted if weight is None else _times(weight, counted)
-        for metric in self.weighted:
-            metric.update_state(y, outputs, weights)
+        """Add a batch to the mean losses and to every metric."""
+        count = as_float(rows).reshape(())
+        self.mean_loss.update_state(cost, count)
+        for target, own_y, output, own_weight, mask in self._each(y, outputs, weight, masks):
+            if target.mean is not None:
+                target.mean.update_state(target.cost(own_y, output, own_weight, valid, rows, mask), count)
+            for metric in target.metrics:
+                metric.update_state(own_y, output, _counted(metric, None, valid, mask))
+            for metric in target.weighted:
+                metric.update_state(own_y, output, _counted(metric, own_weight, valid, mask))
 
     def results(self) -> dict[str, Any]:
         """Each name with its result."""
-        return {name: metric.result() for name, metric in zip(self.names(), self.all_metrics, strict=True)}
+        return {name: metric.result() for name, metric in self._named()}
 
     def check_targets(self, y: Arrays, outputs: Any) -> None:
-        """Raise DataError if the loss cannot use these targets."""
-        if self.loss is not None and isinstance(y, np.ndarray):
-            self.loss.check_targets(cast(Any, y), outputs.shape)
+        """Raise DataError if a loss cannot use these targets."""
+        if len(self.targets) != len(jax.tree.leaves(outputs)):
+            return
+        for target, own_y, output, _, _ in self._each(y, outputs):
+            if target.loss is not None and isinstance(own_y, np.ndarray):
+                target.loss.check_targets(cast(Any, own_y), output.shape)
 
 
-def _times(weight: Array, counted: Any) -> Array:
-    return weight * counted.reshape(counted.shape + (1,) * (weight.ndim - 1))
+def _counted(metric: Metric, weight: Array | None, valid: Array | None, mask: Any) -> Array | None:
+    """How much each row, or each entry of it, counts for a metric. Only means look at masks, as in Keras."""
+    found: Any = weight
+    for each in (valid, mask if isinstance(metric, metrics.MeanMetricWrapper) else None):
+        if each is None:
+            continue
+        own = as_float(each)
+        if found is None:
+            found = own
+            continue
+        small, wide = sorted((found, own), key=lambda array: array.ndim)
+        found = wide * small.reshape(small.shape + (1,) * (wide.ndim - small.ndim))
+    return found
+
+
+def _loss(given: Any, shapes: Any = None) -> losses.Loss | None:
+    """The loss that is meant; "crossentropy" by the shapes of targets and outputs."""
+    if given is None or (isinstance(given, str) and given in _BY_SHAPE and shapes is None):
+        return None
+    if not (isinstance(given, str) and given in _BY_SHAPE):
+        return losses.as_loss(given)
+    kinds = {
+        metrics.BinaryAccuracy: losses.BinaryCrossentropy,
+        metrics.SparseCategoricalAccuracy: losses.SparseCategoricalCrossentropy,
+        metrics.CategoricalAccuracy: losses.CategoricalCrossentropy,
+    }
+    return kinds[metrics.accuracy_for(*shapes)]()
+
+
+def _shape(y: Any) -> tuple[int | None, ...]:
+    return tuple(y.shape) if hasattr(y, "shape") else (None,)
+
+
+def _names(outputs: Any, names: Sequence[str] | None, count: int) -> list[str]:
+    """The names of the outputs: of a dict its keys, else those of the layers, else numbers."""
+    if isinstance(outputs, Mapping) and len(cast(Any, outputs)) == count:
+        return sorted(cast(Mapping[str, Any], outputs))
+    return list(names) if names is not None and len(names) == count else [f"output_{n}" for n in range(count)]
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, Mapping) and "class_name" not in value
+
+
+def _by_output(given: Any, what: str, names: list[str], outputs: Any, several: bool) -> list[Any]:
+    """What was given to `compile`, one entry for each output."""
+    if not several:
+        if what in ("loss", "loss_weights"):
+            return [_only(given, what)]
+        return [_flat(given)]
+    if given is None:
+        return [None] * len(names)
+    if _is_dict(given):
+        unknown = set(given) - set(names)
+        if unknown or (what == "loss" and not given):
+            raise ArgumentError(
+                message(
+                    f"`{what}` names outputs that the model does not have.",
+                    came=", ".join(map(repr, given)),
+                    expected=", ".join(map(repr, names)),
+                )
+            )
+        return [given.get(name) for name in names]
+    if isinstance(given, list | tuple):
+        entries = list(cast(Sequence[Any], given))
+        if len(entries) == len(names):
+            return entries
+        raise ArgumentError(
+            message(
+                f"this model has {len(names)} outputs, and so as many entries in `{what}`.",
+                came=f"{len(entries)} of them",
+                expected=f"one for each of {', '.join(names)}",
+                mend=f"give a list of {len(names)}, or a dict by the names of the outputs.",
+            )
+        )
+    # One loss is that of each output; one factor or metric would not say of which.
+    if what == "loss":
+        return [given] * len(names)
+    raise ArgumentError(
+        message(
+            f"`{what}` does not say for which output.",
+            came=repr(given),
+            expected=f"a list, or a dict by {', '.join(names)}",
+        )
+    )
 
 
 def _only(value: Any, what: str) -> Any:
     """One thing, also when it comes in a list or dict of one."""
-    if isinstance(value, Mapping) and "class_name" not in value:
+    if _is_dict(value):
         value = list(cast(Mapping[str, Any], value).values())
     if isinstance(value, list | tuple):
         entries = cast(Sequence[Any], value)
@@ -173,12 +407,12 @@ def _only(value: Any, what: str) -> Any:
     return value
 
 
-def _listed(value: Any) -> list[Any]:
-    """A flat list of what was given as nothing, one, a list, or a dict of one output."""
+def _flat(value: Any) -> list[Any]:
+    """A flat list of what was given as nothing, one, a list, or a dict of them."""
     if value is None:
         return []
-    if isinstance(value, Mapping) and "class_name" not in value:
-        return [item for each in cast(Mapping[str, Any], value).values() for item in _listed(each)]
+    if _is_dict(value):
+        return [item for each in cast(Mapping[str, Any], value).values() for item in _flat(each)]
     if isinstance(value, list | tuple):
-        return [item for each in cast(Sequence[Any], value) for item in _listed(each)]
+        return [item for each in cast(Sequence[Any], value) for item in _flat(each)]
     return [value]

@@ -16,6 +16,7 @@ import jax
 
 from pellucid.arrays import Array, Arrays, as_array
 from pellucid.layers.layer import Layer
+from pellucid.masks import mask_of
 from pellucid.objective import Objective
 from pellucid.optimizers import Optimizer
 from pellucid.variables import Handed, Scope, Variable
@@ -38,7 +39,7 @@ class Batch(NamedTuple):
 
     x: Arrays
     y: Arrays
-    weight: Array | None = None
+    weight: Arrays = None
     valid: Array | None = None  # which rows count; None: all
     rows: Any = 0  # how many rows count
 
@@ -50,6 +51,7 @@ class Forward(NamedTuple):
     penalty: Array | float  # regularizers and add_loss
     others: Values
     handed: Named  # what the layers handed out on the way, if they were asked
+    masks: tuple[Any, ...] | None = None  # for each output, which entries of the rows count; None: all
 
 
 class Seen(NamedTuple):
@@ -121,11 +123,15 @@ class Parts:
             if handed is not None and scope.losses:
                 handed.values["added_losses"] = sum(scope.losses, as_array(0.0))
             penalty = sum(scope.losses, penalty)
-        return Forward(outputs, penalty, scope.after(self.others), handed.values if handed else {})
+            masks = tuple(mask_of(output) for output in jax.tree.leaves(outputs))
+        known = masks if any(mask is not None for mask in masks) else None
+        return Forward(outputs, penalty, scope.after(self.others), handed.values if handed else {}, known)
 
     def cost(self, forward: Forward, batch: Batch) -> Array:
         """The mean loss of the batch, and the penalties."""
-        loss = self.objective.cost(batch.y, forward.outputs, batch.weight, batch.valid, batch.rows)
+        loss = self.objective.cost(
+            batch.y, forward.outputs, batch.weight, batch.valid, batch.rows, forward.masks
+        )
         return loss + forward.penalty
 
     def update(
@@ -142,7 +148,9 @@ class Parts:
     def measure(self, sums: Values, forward: Forward, batch: Batch, cost: Array) -> Values:
         """The sums with this batch added."""
         with Scope(self.sums, sums)() as scope:
-            self.objective.measure(batch.y, forward.outputs, batch.weight, batch.valid, cost, batch.rows)
+            self.objective.measure(
+                batch.y, forward.outputs, batch.weight, batch.valid, cost, batch.rows, forward.masks
+            )
         return scope.after(self.sums)
 
     def results(self, sums: Values) -> dict[str, Any]:

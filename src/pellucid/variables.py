@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 import operator
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
-from pellucid.arrays import Array, ArrayLike, as_array, floatx
-from pellucid.errors import ShapeError, StateError, message
+from pellucid.arrays import Array, ArrayLike, as_array, floatx, is_float
+from pellucid.errors import ArgumentError, ShapeError, StateError, message
 from pellucid.naming import automatic_name
 
 #: Counts the changes to what variables there are and which are trained, so that others can see
@@ -39,6 +41,19 @@ def structure() -> int:
 
 _open: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("scope", default=None)
 
+#: The type in which a layer of a mixed policy reads its weights, while it is called.
+_cast: contextvars.ContextVar[str | None] = contextvars.ContextVar("cast", default=None)
+
+
+@contextlib.contextmanager
+def weights_cast(dtype: str | None) -> Generator[None]:
+    """Let float variables be read in another type than their own, within a with block."""
+    token = _cast.set(dtype)
+    try:
+        yield
+    finally:
+        _cast.reset(token)
+
 
 class Handed:
     """What a pure call hands out on its way, by name: "dense.input", "dense.z", "learning_rate", ...
@@ -57,7 +72,40 @@ class Handed:
         #: The names of random draws, and of what is for the whole batch rather than for each row.
         self.drawn: set[str] = set()
         self.shared: set[str] = set()
+        #: In how many loops within each other the call is that hands out (see loops.py), and the calls of
+        #: layers that began within one.
+        self.loops = 0
+        self.looped: dict[str, int] = {}
         self._calling: list[str] = []
+        #: Where the inputs of a call came from, where they are just what another call gave: by
+        #: "dense_1.input" the name "dense.output".
+        self.origins: dict[str, str] = {}
+        #: Outputs that are just what a layer within gave: by "bidirectional.output" the name of that.
+        self.same: dict[str, str] = {}
+        self._outputs: dict[int, tuple[Any, str]] = {}
+
+    def given_to(self, name: str, inputs: Sequence[Any]) -> None:
+        """Note what a call was given, and from which other call it came."""
+        for number, value in enumerate(inputs):
+            key = f"{name}.input" if len(inputs) == 1 else f"{name}.input_{number}"
+            self.values[key] = value
+            if (known := self.origin_of(value)) is not None:
+                self.origins[key] = known
+
+    def came_from(self, name: str, outputs: Sequence[Any]) -> None:
+        """Note what a call gave."""
+        for number, value in enumerate(outputs):
+            key = f"{name}.output" if len(outputs) == 1 else f"{name}.output_{number}"
+            known = self.origin_of(value)
+            if known is not None:
+                self.same[key] = known
+            else:
+                self._outputs[id(value)] = (value, key)  # which keeps the array alive
+
+    def origin_of(self, value: Any) -> str | None:
+        """The name under which a call gave this very array, if one did."""
+        found = self._outputs.get(id(value))
+        return None if found is None else found[1]
 
     def take(self, name: str, value: Any, drawn: bool = False, shared: bool = False) -> Any:
         """Keep a value, and give what the call goes on with; a name that is taken gets a number."""
@@ -86,11 +134,20 @@ class Handed:
             name, again = f"{stem}@{again}", again + 1
         if not whole:
             self.calls.append((name, layer, len(self._calling)))
+        if self.loops:
+            self.looped[name] = self.loops
         self._calling.append(name)
         try:
             yield name
         finally:
             self._calling.pop()
+
+    def within(self, nudges: Mapping[str, Any], given: Mapping[str, Any]) -> Handed:
+        """For one round of a loop: with the same names taken, and the same calls under way."""
+        made = Handed(nudges, given)
+        made.values, made.calls = dict(self.values), list(self.calls)
+        made.loops, made._calling = self.loops + 1, list(self._calling)
+        return made
 
     @property
     def current(self) -> str:
@@ -178,6 +235,40 @@ def _forward(name: str, swapped: bool = False) -> Callable[..., Any]:
     return method
 
 
+#: How many numbers may still be made, where that is bounded.
+_room: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("room", default=None)
+
+
+@contextlib.contextmanager
+def room_for(numbers: int) -> Generator[None]:
+    """Let variables of no more numbers than these be made, within a with block.
+
+    A few bytes of a file can ask for a billion weights; they are refused before they are made.
+
+    >>> with room_for(100):
+    ...     Variable(np.zeros, (10, 20))
+    Traceback (most recent call last):
+    ...
+    pellucid.errors.ArgumentError: there is no room for a variable of shape (10, 20)...
+    """
+    token = _room.set([numbers])
+    try:
+        yield
+    finally:
+        _room.reset(token)
+
+
+def _take_room(shape: Sequence[int]) -> None:
+    room = _room.get()
+    if room is None:
+        return
+    room[0] -= math.prod(shape)
+    if room[0] < 0:
+        raise ArgumentError(
+            message(f"there is no room for a variable of shape {tuple(shape)}: the file holds fewer numbers.")
+        )
+
+
 class Variable:
     """An array that can be assigned: a layer's weights, a metric's sums, an optimizer's averages.
 
@@ -189,6 +280,7 @@ class Variable:
         name: its name; its `path` also says whose it is: "dense/kernel".
         regularizer: a function from the value to a penalty, added to the cost.
         constraint: a function from the value to the nearest allowed one, applied after each update.
+        autocast: whether layers of a mixed policy read it in the type they compute in.
 
     Example:
         >>> weight = Variable([1.0, 2.0], name="weight")
@@ -209,10 +301,14 @@ class Variable:
         path: str | None = None,
         regularizer: Callable[[Any], Any] | None = None,
         constraint: Callable[[Any], Any] | None = None,
+        autocast: bool = True,
     ) -> None:
         value: Any
+        _take_room(tuple(shape or ()) if callable(initializer) else np.shape(initializer))
         if callable(initializer):
-            value = initializer(tuple(shape or ()), dtype=dtype or floatx())
+            # Layers may be built while their model is traced: first values are numbers all the same.
+            with jax.ensure_compile_time_eval():
+                value = initializer(tuple(shape or ()), dtype=dtype or floatx())
         elif isinstance(initializer, Variable):
             value = initializer.value
         else:
@@ -227,15 +323,17 @@ class Variable:
         self.trainable = trainable
         self.regularizer = regularizer
         self.constraint = constraint
+        self.autocast = autocast
         structure_changed()
 
     @property
     def value(self) -> Any:
         """The array: the open scope's, if it holds one for this variable, else the variable's own."""
         scope = _open.get()
-        if scope is not None and self in scope.values:
-            return scope.values[self]
-        return self._value
+        value = scope.values[self] if scope is not None and self in scope.values else self._value
+        if (dtype := _cast.get()) is not None and self.autocast and is_float(value.dtype):
+            return as_array(value, dtype)
+        return value
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -351,16 +449,31 @@ class SeedGenerator:
     draws depends on the seed and the number of the step, and on nothing else.
     """
 
-    def __init__(self, seed: int | None = None, name: str = "seed_generator", path: str = "") -> None:
+    def __init__(self, seed: int | None = None, name: str | None = None, path: str = "") -> None:
         from pellucid.seeds import draw_seed, key
 
+        if seed is not None and not isinstance(seed, int):
+            raise ArgumentError(message("Argument `seed` must be an integer.", came=repr(seed)))
+        self.name = name or "seed_generator"
         self.seed = draw_seed() if seed is None else seed
+        self._given = {"seed": seed, "name": name}
         self.state = Variable(
-            key(self.seed), dtype="uint32", trainable=False, name="state", path=path or f"{name}/state"
+            key(self.seed), dtype="uint32", trainable=False, name="state", path=path or f"{self.name}/state"
         )
 
-    def next(self) -> Array:
-        """The key for one draw."""
+    def next(self, ordered: bool = True) -> Array:
+        """The key for one draw; then the state moves on, or jumps if not `ordered`."""
+        from pellucid.seeds import jump
+
         words = as_array(self.state.value)
-        self.state.assign(words + np.array([0, 1], dtype=np.uint32))
+        self.state.assign(words + np.array([0, 1], dtype=np.uint32) if ordered else jump(words))
         return words
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return dict(self._given)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> SeedGenerator:
+        """Make one from what `get_config` gave."""
+        return cls(**config)

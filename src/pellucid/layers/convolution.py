@@ -152,7 +152,7 @@ class _Convolving(Layer):
 
     rows_independent = True
     rank: ClassVar[int]
-    filters: int | None = None
+    filters: int = 0
 
     def __init__(
         self,
@@ -302,7 +302,7 @@ class _Convolving(Layer):
 
     def describe(self) -> str:
         """The layer in a few words."""
-        count = "" if self.filters is None else f", {self.filters} filter{'s' if self.filters > 1 else ''}"
+        count = f", {self.filters} filter{'s' if self.filters > 1 else ''}" if self.filters else ""
         return f'{type(self).__name__} "{self.name}"{count}'
 
     # Its arithmetic.
@@ -352,7 +352,8 @@ class _Convolving(Layer):
             number = seen.number(used.given, *with_channel(from_place, into, self.data_format))
             return number * self._slope(seen, used.made, slope, to_place, out)
 
-        return long_sum(np.float64(x[np.ix_(*given)]) * np.float64(slope[np.ix_(*made)]), term)
+        products = np.asarray(x[np.ix_(*given)], np.float64) * slope[np.ix_(*made)]
+        return long_sum(products, term)
 
     def _slope(self, seen: Unit, what: str, slope: NumPy, place: Index, channel: int) -> Expression:
         return seen.slope(what, slope[place], *with_channel(place, channel, self.data_format))
@@ -402,7 +403,7 @@ class _Conv(_Convolving):
             **kwargs,
         )
         kind = type(self).__name__
-        self.filters: int = positive("filters", filters, kind)
+        self.filters = positive("filters", filters, kind)
         self.groups = positive("groups", groups, kind)
         if self.filters % self.groups:
             raise ArgumentError(
@@ -554,7 +555,7 @@ class _ConvTranspose(_Convolving):
             **kwargs,
         )
         kind = type(self).__name__
-        self.filters: int = positive("filters", filters, kind)
+        self.filters = positive("filters", filters, kind)
         self.output_padding: tuple[int, ...] | None = None
         if output_padding is not None:
             self.output_padding = whole_numbers("output_padding", output_padding, self.rank, kind, least=0)
@@ -775,7 +776,7 @@ class DepthwiseConv2D(_DepthwiseConv):
 
 
 class _SeparableConv(_Convolving):
-    stated = ("depthwise", "z")
+    stated = ("depthwise", "z", "output")
 
     def __init__(
         self,
@@ -811,7 +812,7 @@ class _SeparableConv(_Convolving):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        self.filters: int = positive("filters", filters, type(self).__name__)
+        self.filters = positive("filters", filters, type(self).__name__)
         self.depth_multiplier = positive("depth_multiplier", depth_multiplier, type(self).__name__)
         self._keep(
             depthwise_initializer=depthwise_initializer,

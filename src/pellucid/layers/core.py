@@ -11,8 +11,9 @@ import numpy as np
 
 from pellucid import activations, constraints, initializers, regularizers
 from pellucid.arrays import Array, Arrays, Shape, as_array, floatx, known_data_format
-from pellucid.errors import ShapeError, message
+from pellucid.errors import ArgumentError, ShapeError, message
 from pellucid.formula import Expression, Number, Unit, total
+from pellucid.graph import KerasTensor, Node
 from pellucid.layers.layer import CATALOGUE, Layer, positive
 from pellucid.variables import Variable
 
@@ -21,10 +22,20 @@ NumPy = np.ndarray[Any, Any]
 
 @CATALOGUE.entry()
 class InputLayer(Layer):
-    """Says the shape of what a model is given."""
+    """Where the rows come in: their shape and type.
 
-    rows_independent = elementwise = True
+    Args:
+        shape: the shape of one row.
+        batch_size: the number of rows, if it may be only this one.
+        dtype: the type of the numbers.
+        batch_shape: the shape of a batch, instead of `shape` and `batch_size`.
+        input_tensor: a tensor that stands for the input, instead of a new one.
+    """
+
+    rows_independent = elementwise = supports_masking = True
     shown_when_opened = False
+    unwritten = (*Layer.unwritten, "shape")
+    fixed = {"sparse": False, "ragged": False, "optional": False}
 
     def __init__(
         self,
@@ -34,15 +45,24 @@ class InputLayer(Layer):
         sparse: bool | None = None,
         ragged: bool | None = None,
         batch_shape: Sequence[int | None] | None = None,
+        input_tensor: KerasTensor | None = None,
+        optional: bool = False,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(dtype=dtype or floatx(), name=name)
+        if input_tensor is not None:
+            batch_shape, dtype = input_tensor.shape, dtype or input_tensor.dtype
+        dtype = str(dtype or floatx())
+        super().__init__(dtype=dtype, name=name)
         if shape is None and batch_shape is None:
             shape = kwargs.get("input_shape")
         if shape is None and batch_shape is None:
             raise ShapeError(
                 message("Input needs the shape of one row.", mend="say keras.Input(shape=(30,)).")
+            )
+        if shape is not None and batch_shape is not None:
+            raise ArgumentError(
+                message("You cannot pass both `shape` and `batch_shape` at the same time.", came="both")
             )
         row = shape if isinstance(shape, tuple | list) or shape is None else (shape,)
         whole: Any = tuple(batch_shape) if batch_shape is not None else (batch_size, *(row or ()))
@@ -50,8 +70,14 @@ class InputLayer(Layer):
             if size is not None:
                 positive("shape", size, "Input")
         self.batch_shape: Shape = tuple(whole)
+        self.sparse, self.optional = bool(sparse), optional
         self.declared_shape = self.batch_shape
         self.built = True
+        Node(self, (), {}, input_tensor or KerasTensor(self.batch_shape, dtype, name=self.name))
+
+    def changed_arguments(self) -> dict[str, Any]:
+        """The shape of a batch says what the other arguments said."""
+        return {"name": self.name, "batch_shape": self.batch_shape, "dtype": str(self.dtype)}
 
     @property
     def shape(self) -> Shape:
@@ -75,15 +101,30 @@ def Input(
     shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,
     dtype: Any = None,
-    name: str | None = None,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
     batch_shape: Sequence[int | None] | None = None,
-) -> InputLayer:
-    """Say the shape of one row, as the first entry of a `Sequential`.
+    name: str | None = None,
+    tensor: KerasTensor | None = None,
+    optional: bool = False,
+) -> KerasTensor:
+    """The tensor that stands for the rows: the first entry of a `Sequential`, or what layers are called on.
 
     >>> Input(shape=(30,)).shape
     (None, 30)
     """
-    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name)
+    layer = InputLayer(
+        shape,
+        batch_size,
+        dtype,
+        sparse,
+        ragged,
+        batch_shape,
+        input_tensor=tensor,
+        optional=optional,
+        name=name,
+    )
+    return layer.output
 
 
 def activated(activation: Any, unit: Unit, what: str, **options: Any) -> Expression | None:
@@ -138,7 +179,8 @@ class Dense(Layer):
         [[3.0]]
     """
 
-    rows_independent = True
+    rows_independent = supports_masking = True
+    fixed = {"quantization_config": None}
 
     def __init__(
         self,

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pellucid import constraints, initializers, regularizers
 from pellucid.arrays import Array, Shape, as_array
 from pellucid.errors import ShapeError, message
-from pellucid.formula import Expression, Rounded, Unit, sqrt
+from pellucid.formula import Expression, Let, Number, Rounded, Unit, indexed, sqrt, sum_of, times
 from pellucid.layers.layer import CATALOGUE, Layer
 from pellucid.variables import Variable
+
+#: Added to the number of places that count, so that none at all does no harm.
+MASKED = 1e-7
 
 
 @CATALOGUE.entry()
@@ -32,6 +38,8 @@ class BatchNormalization(Layer):
     """
 
     rows_independent = False
+    supports_masking = True
+    fixed = {"renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99}
 
     def __init__(
         self,
@@ -54,9 +62,14 @@ class BatchNormalization(Layer):
         super().__init__(**kwargs)
         self.axis, self.momentum, self.epsilon = int(axis), float(momentum), epsilon
         self.center, self.scale = center, scale
-        self._beta = (beta_initializer, beta_regularizer, beta_constraint)
-        self._gamma = (gamma_initializer, gamma_regularizer, gamma_constraint)
-        self._moving = (moving_mean_initializer, moving_variance_initializer)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
         self.gamma: Any = None
         self.beta: Any = None
         self.moving_mean: Any = None
@@ -66,12 +79,14 @@ class BatchNormalization(Layer):
         """Make gamma, beta, and the running means."""
         shape = (_size(self, input_shape, self.axis),)
         if self.scale:
-            self.gamma = _weight(self, "gamma", shape, *self._gamma)
+            self.gamma = _weight(self, "gamma", shape)
         if self.center:
-            self.beta = _weight(self, "beta", shape, *self._beta)
-        self.moving_mean = self.add_weight(shape, self._moving[0], trainable=False, name="moving_mean")
+            self.beta = _weight(self, "beta", shape)
+        self.moving_mean = self.add_weight(
+            shape, self.moving_mean_initializer, trainable=False, name="moving_mean"
+        )
         self.moving_variance = self.add_weight(
-            shape, self._moving[1], trainable=False, name="moving_variance"
+            shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
         )
 
     def call(self, inputs: Array, training: bool = False, mask: Any = None) -> Array:
@@ -80,8 +95,7 @@ class BatchNormalization(Layer):
         shape = tuple(size if each == axis else 1 for each, size in enumerate(inputs.shape))
         mean, variance = as_array(self.moving_mean.value), as_array(self.moving_variance.value)
         if training and self.trainable:
-            others = tuple(each for each in range(inputs.ndim) if each != axis)
-            batch_mean, batch_variance = jnp.mean(inputs, axis=others), jnp.var(inputs, axis=others)
+            batch_mean, batch_variance = self._moments(inputs, axis, mask)
             batch_mean = self.hand_out("mean", batch_mean, shared=True)
             batch_variance = self.hand_out("variance", batch_variance, shared=True)
             kept = self.momentum
@@ -96,15 +110,80 @@ class BatchNormalization(Layer):
             shift = shift + as_array(self.beta.value)
         return inputs * factor.reshape(shape) + shift.reshape(shape)
 
+    def _moments(self, inputs: Array, axis: int, mask: Any) -> tuple[Array, Array]:
+        """Mean and variance of each feature; with a mask, of the places that count."""
+        others = tuple(each for each in range(inputs.ndim) if each != axis)
+        if mask is None:
+            return jnp.mean(inputs, axis=others), jnp.var(inputs, axis=others)
+        if mask.ndim != inputs.ndim - 1:
+            raise ShapeError(
+                message(
+                    f"the mask of {self.describe()} has one axis less than the inputs.",
+                    came=f"mask.shape={tuple(mask.shape)}, inputs.shape={tuple(inputs.shape)}",
+                )
+            )
+        counts = jnp.broadcast_to(jnp.asarray(mask, bool)[..., None], inputs.shape)
+        self.hand_out("counts", counts)
+        rows = jnp.sum(counts, axis=others, keepdims=True, dtype=inputs.dtype) + MASKED
+        mean = jnp.sum(jnp.where(counts, inputs, 0), axis=others, keepdims=True) / rows
+        squares = jnp.square(jnp.where(counts, inputs - mean, 0))
+        variance = jnp.sum(squares, axis=others, keepdims=True) / rows
+        return mean.reshape(-1), variance.reshape(-1)
+
+    def _feature(self, unit: Unit) -> int:
+        """Which feature a number of a row belongs to."""
+        return unit.index[(self.axis - 1) if self.axis > 0 else self.axis]
+
+    def _used(self, unit: Unit) -> tuple[Expression, Expression]:
+        """The mean and the variance that a number was normalized by."""
+        j = self._feature(unit)
+        if unit.training and self.trainable:
+            return unit.shared("mean", j), unit.shared("variance", j)
+        return unit.weight(self.moving_mean, j), unit.weight(self.moving_variance, j)
+
     def formula(self, unit: Unit) -> Expression | None:
         """(x - mean) / sqrt(variance + epsilon) * gamma + beta."""
         x = unit.number("input", *unit.index)
-        j = unit.index[(self.axis - 1) if self.axis > 0 else self.axis]
-        if unit.training and self.trainable:
-            mean, variance = unit.shared("mean", j), unit.shared("variance", j)
-        else:
-            mean, variance = unit.weight(self.moving_mean, j), unit.weight(self.moving_variance, j)
-        return _normalized(self, unit, x, mean, variance, (j,))
+        return _scaled(self, unit, _normalized(self, x, *self._used(unit)), self._feature(unit))
+
+    def backward(self, unit: Unit) -> Expression | None:
+        """dJ/dx = gamma * (d - mean(d) - n * mean(d * n)) / deviation, d = dJ/dy, n = (x - mean) / deviation.
+
+        The two means are over the batch: each x moves the mean and the variance of all. Outside of
+        training both are what they are, and dJ/dx = gamma * d / deviation.
+        """
+        if unit.what != "input":
+            return None
+        inputs, axis, j = unit.arrays["input"], self.axis % unit.arrays["input"].ndim, self._feature(unit)
+        mean, variance = self._used(unit)
+        slope = unit.gradient("output", *unit.index)
+        gamma = [] if self.gamma is None else [unit.weight(self.gamma, j)]
+        counts = unit.arrays.get("counts")
+        moves = unit.training and self.trainable
+        if not moves or (counts is not None and not counts[(unit.example, *unit.index)]):
+            return times(*gamma, slope) / _deviation(self, variance)
+        places = [range(size) if each != axis else range(j, j + 1) for each, size in enumerate(inputs.shape)]
+        index = list(itertools.product(*places))
+
+        def slope_at(place: tuple[int, ...]) -> Expression:
+            return Number(unit.slopes["output"][place], indexed(f"{unit.layer}.d_output", place))
+
+        def input_at(place: tuple[int, ...]) -> Expression:
+            return Number(inputs[place], indexed(f"{unit.layer}.input", place))
+
+        rows = len(index) if counts is None else int(np.take(counts, j, axis).sum())
+        x = unit.number("input", *unit.index)
+        moved = _through_moments(self, slope, x, (mean, variance), index, slope_at, input_at, rows)
+        return times(*gamma, moved)
+
+    def gradient_terms(
+        self, variable: Variable, index: tuple[int, ...], seen: Unit, slopes: Mapping[str, Any]
+    ) -> list[Expression] | None:
+        """dJ/dy * n for gamma, dJ/dy for beta, at every place of the feature."""
+        slope = slopes["output"]
+        axis = self.axis % (slope.ndim + 1) - 1
+        places = [range(size) if each != axis else index for each, size in enumerate(slope.shape)]
+        return _weight_terms(self, variable, seen, slope, itertools.product(*places), self._used)
 
     def mixes_rows(self, training: bool) -> bool:
         """Only while training."""
@@ -121,28 +200,91 @@ class BatchNormalization(Layer):
         return input_shape
 
 
-def _normalized(
-    layer: Any, unit: Unit, x: Expression, mean: Expression, variance: Expression, index: tuple[int, ...]
-) -> Expression:
-    # The code multiplies out x * factor - mean * factor: its rounding is that of the larger products.
-    factor = 1.0 / sqrt(variance + layer.epsilon)
+def _deviation(layer: Any, variance: Expression) -> Expression:
+    return sqrt(variance + layer.epsilon)
+
+
+def _normalized(layer: Any, x: Expression, mean: Expression, variance: Expression) -> Expression:
+    """(x - mean) / sqrt(variance + epsilon)."""
+    deviation = _deviation(layer, variance)
+    # The code may multiply out x / deviation - mean / deviation: its rounding is that of the larger ones.
+    size = 4.0 * (abs(x.value) + abs(mean.value)) / deviation.value
+    return Rounded((x - mean) / deviation, size)
+
+
+def _scaled(layer: Any, unit: Unit, normalized: Expression, *index: int) -> Expression:
+    """n * gamma + beta."""
     if layer.gamma is not None:
-        factor = factor * unit.weight(layer.gamma, *index)
-    size = 4.0 * abs(factor.value) * (abs(x.value) + abs(mean.value))
-    result = Rounded((x - mean) * factor, size)
-    return result if layer.beta is None else result + unit.weight(layer.beta, *index)
+        normalized = normalized * unit.weight(layer.gamma, *index)
+    if layer.beta is None:
+        return normalized
+    beta = unit.weight(layer.beta, *index)
+    return Rounded(normalized + beta, abs(beta.value))
 
 
-def _weight(
-    layer: Layer, name: str, shape: tuple[int, ...], initializer: Any, regularizer: Any, constraint: Any
-) -> Variable:
-    return layer.add_weight(
-        shape,
-        initializers.get(initializer),
-        regularizer=regularizers.get(regularizer),
-        constraint=constraints.get(constraint),
-        name=name,
-    )
+def _through_moments(
+    layer: Any,
+    slope: Expression,
+    x: Expression,
+    moments: tuple[Expression, Expression],
+    places: Sequence[Any],
+    slope_at: Callable[[Any], Expression],
+    input_at: Callable[[Any], Expression],
+    rows: int,
+) -> Expression:
+    """(d - mean(d) - n * mean(d * n)) / deviation: the gradient by one of the numbers that moments are of.
+
+    Args:
+        layer: has an epsilon.
+        slope, x: the gradient d by n at the place that is asked for, and the input there.
+        moments: mean and variance.
+        places: where all d are that depend on these moments.
+        slope_at, input_at: the gradient by n, and the input, at a place.
+        rows: how many numbers the moments are of.
+    """
+    mean, variance = moments
+    deviation = _deviation(layer, variance)
+    slopes = np.array([slope_at(place).value for place in places])
+    inputs = np.array([input_at(place).value for place in places])
+    n = _normalized(layer, x, mean, variance)
+
+    def product(place: int) -> Expression:
+        return slope_at(places[place]) * ((input_at(places[place]) - mean) / deviation)
+
+    by_mean = sum_of(slopes, lambda place: slope_at(places[place])) / rows
+    by_deviation = sum_of(slopes * (inputs - mean.value) / deviation.value, product) / rows
+    # In the code both sums are of larger numbers, which cancel: d * x, and d * mean.
+    sizes = (np.abs(inputs) + abs(mean.value)) / deviation.value
+    lost = np.abs(slopes).sum() + abs(n.value) * (np.abs(slopes) * sizes).sum()
+    lost += abs(by_deviation.value) * rows * float(sizes.max(initial=0.0))
+    error = (8.0 + np.sqrt(len(slopes))) * float(lost) / max(rows, 1) / deviation.value
+    moved = slope - Let("mean_d", by_mean) - n * Let("mean_dn", by_deviation)
+    return Rounded(moved / deviation, error)
+
+
+def _weight_terms(
+    layer: Any,
+    variable: Variable,
+    seen: Unit,
+    slope: Any,
+    places: Iterable[Any],
+    moments: Callable[[Unit], Any],
+) -> list[Expression]:
+    """d for beta, d * n for gamma, at each of the places."""
+    terms: list[Expression] = []
+    for place in places:
+        d = seen.slope("output", slope[place], *place)
+        if variable is layer.gamma:
+            at = replace(seen, index=place)
+            d = d * _normalized(layer, seen.number("input", *place), *moments(at))
+        terms.append(d)
+    return terms
+
+
+def _weight(layer: Layer, name: str, shape: tuple[int, ...]) -> Variable:
+    """Add beta or gamma, as the layer's arguments of that name say."""
+    own = {what: getattr(layer, f"{name}_{what}") for what in ("initializer", "regularizer", "constraint")}
+    return layer.add_weight(shape, name=name, **own)
 
 
 def _size(layer: Layer, input_shape: Shape, axis: int) -> int:
@@ -164,7 +306,8 @@ class LayerNormalization(Layer):
         center, scale: whether there are beta and gamma.
     """
 
-    rows_independent = True
+    rows_independent = supports_masking = True
+    fixed = {"rms_scaling": False}
 
     def __init__(
         self,
@@ -183,8 +326,12 @@ class LayerNormalization(Layer):
         super().__init__(**kwargs)
         self.axis = axis
         self.epsilon, self.center, self.scale = epsilon, center, scale
-        self._beta = (beta_initializer, beta_regularizer, beta_constraint)
-        self._gamma = (gamma_initializer, gamma_regularizer, gamma_constraint)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
         self.gamma: Any = None
         self.beta: Any = None
 
@@ -196,9 +343,9 @@ class LayerNormalization(Layer):
         """Make gamma and beta."""
         shape = tuple(_size(self, input_shape, each) for each in self._axes(len(input_shape)))
         if self.scale:
-            self.gamma = _weight(self, "gamma", shape, *self._gamma)
+            self.gamma = _weight(self, "gamma", shape)
         if self.center:
-            self.beta = _weight(self, "beta", shape, *self._beta)
+            self.beta = _weight(self, "beta", shape)
 
     def call(self, inputs: Array) -> Array:
         """The inputs, each row normalized by itself."""
@@ -213,13 +360,61 @@ class LayerNormalization(Layer):
             outputs = outputs + as_array(self.beta.value).reshape(shape)
         return outputs
 
-    def formula(self, unit: Unit) -> Expression | None:
-        """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance of the row."""
+    def _used(self, unit: Unit) -> tuple[Expression, Expression]:
+        """The mean and the variance that a number was normalized by."""
         axes = [each - 1 for each in self._axes(unit.arrays["input"].ndim)]
         there = tuple(0 if axis in axes else place for axis, place in enumerate(unit.index))
-        mean, variance = unit.number("mean", *there), unit.number("variance", *there)
-        own = tuple(unit.index[axis] for axis in axes)
-        return _normalized(self, unit, unit.number("input", *unit.index), mean, variance, own)
+        return unit.number("mean", *there), unit.number("variance", *there)
+
+    def _place_of_weights(self, unit: Unit, index: tuple[int, ...]) -> tuple[int, ...]:
+        """The place of gamma and beta for a place in a row."""
+        return tuple(index[axis - 1] for axis in self._axes(unit.arrays["input"].ndim))
+
+    def formula(self, unit: Unit) -> Expression | None:
+        """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance of the row."""
+        x = unit.number("input", *unit.index)
+        return _scaled(
+            self, unit, _normalized(self, x, *self._used(unit)), *self._place_of_weights(unit, unit.index)
+        )
+
+    def backward(self, unit: Unit) -> Expression | None:
+        """dJ/dx = (d - mean(d) - n * mean(d * n)) / deviation, d = dJ/dy * gamma, n = (x - mean) / deviation.
+
+        The two means are over the row: each x moves its mean and variance.
+        """
+        if unit.what != "input":
+            return None
+        axes = [each - 1 for each in self._axes(unit.arrays["input"].ndim)]
+        places = [
+            range(size) if axis in axes else range(at, at + 1)
+            for axis, (size, at) in enumerate(zip(unit.row("input").shape, unit.index, strict=True))
+        ]
+
+        def slope_at(place: tuple[int, ...]) -> Expression:
+            slope = unit.gradient("output", *place)
+            return (
+                slope
+                if self.gamma is None
+                else slope * unit.weight(self.gamma, *self._place_of_weights(unit, place))
+            )
+
+        def input_at(place: tuple[int, ...]) -> Expression:
+            return unit.number("input", *place)
+
+        index = list(itertools.product(*places))
+        own = slope_at(unit.index), input_at(unit.index)
+        return _through_moments(self, *own, self._used(unit), index, slope_at, input_at, len(index))
+
+    def gradient_terms(
+        self, variable: Variable, index: tuple[int, ...], seen: Unit, slopes: Mapping[str, Any]
+    ) -> list[Expression] | None:
+        """dJ/dy * n for gamma, dJ/dy for beta, at every place that shares them."""
+        slope = slopes["output"]
+        own = dict(zip(self._axes(slope.ndim + 1), index, strict=True))
+        places = [
+            [own[axis + 1]] if axis + 1 in own else range(size) for axis, size in enumerate(slope.shape)
+        ]
+        return _weight_terms(self, variable, seen, slope, itertools.product(*places), self._used)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the inputs."""

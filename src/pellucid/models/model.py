@@ -9,15 +9,17 @@ predict   answers for rows
 from __future__ import annotations
 
 import functools
+import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, Self, cast
 
 import jax
 import numpy as np
 
-from pellucid import optimizers, seeds
+from pellucid import keras_files, optimizers, seeds
 from pellucid import record as recording
-from pellucid.arrays import Arrays, Shape
+from pellucid.arrays import Arrays, Shape, floatx
 from pellucid.callbacks import PREDICT_BATCH, CallbackList
 from pellucid.data import (
     Rows,
@@ -31,22 +33,25 @@ from pellucid.data import (
     unpack,
 )
 from pellucid.engine import Engine, Predictor, uncompiled
-from pellucid.errors import ArgumentError, StateError, did_you_mean, message
+from pellucid.errors import ArgumentError, DataError, StateError, did_you_mean, message
 from pellucid.fitting import ArrayTraining, Plan, StreamTraining, evaluate_arrays, evaluate_stream
 from pellucid.folders import require_usable
+from pellucid.graph import KerasTensor, traced_outputs
 from pellucid.history import History
 from pellucid.layers.core import InputLayer
-from pellucid.layers.layer import Layer, declares
-from pellucid.naming import serialize
+from pellucid.layers.layer import Layer, declares, is_shape
+from pellucid.naming import deserialize, serialize
 from pellucid.objective import Objective
 from pellucid.opened import Explanation
 from pellucid.progress import Progress
 from pellucid.replay import Replay, description
-from pellucid.step import Parts
+from pellucid.step import Batch, Parts, State, step
 from pellucid.summary import print_summary
-from pellucid.variables import structure
+from pellucid.variables import Scope, structure
 
 BATCH_SIZE = 32
+#: How many numbers a row may have for which a model of one's own is built from its configuration.
+LARGEST_ROW = 2**24
 
 
 class Model(Layer):
@@ -69,8 +74,26 @@ class Model(Layer):
 
     namespace = "keras"
     shown_when_opened = False
+    supports_masking = True
+    #: What `Model(inputs, outputs)` makes; models/functional.py says it.
+    made_of_graph: ClassVar[Any] = None
 
-    def __init__(self, *, trainable: bool = True, dtype: Any = None, name: str | None = None, **kwargs: Any):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Of inputs and outputs it makes a functional model."""
+        made: Any = Model.made_of_graph if cls is Model and _of_graph(args, kwargs) else cls
+        return super().__new__(made, *args, **kwargs)
+
+    def __init__(
+        self, *args: Any, trainable: bool = True, dtype: Any = None, name: str | None = None, **kwargs: Any
+    ):
+        if _of_graph(args, kwargs):
+            # A class of one's own that calls super().__init__(inputs=..., outputs=...).
+            functional = Model.made_of_graph
+            self.__class__ = type(
+                type(self).__name__, (type(self), functional), {"__module__": type(self).__module__}
+            )
+            functional.__init__(self, *args, trainable=trainable, name=name, **kwargs)
+            return
         super().__init__(trainable=trainable, dtype=dtype, name=name, **kwargs)
         self.optimizer: Any = None
         self.history: Any = None
@@ -85,6 +108,13 @@ class Model(Layer):
         self._structure = -1
         self._outputs: dict[Any, Any] = {}
         self._order_spent = False
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make one from what `get_config` gave; of a graph, the functional model that it is."""
+        if cls is Model and "input_layers" in config:
+            return Model.made_of_graph.from_config(config)
+        return super().from_config(config)
 
     # What training is.
 
@@ -168,11 +198,77 @@ class Model(Layer):
 
     def get_compile_config(self) -> dict[str, Any]:
         """The arguments of `compile` as plain data."""
-        return {name: serialize(value) for name, value in self._compile_config.items()}
+        if not self.compiled:
+            return {}
+        config = {**self._compile_config, "optimizer": self.optimizer}
+        return {name: serialize(value) for name, value in config.items()}
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compile again from what `get_compile_config` gave."""
-        self.compile(**config)
+        self.compile(**deserialize(config))
+
+    # Files.
+
+    def save(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the model into a `.keras` file, which Keras reads too; `load_model` gives it back.
+
+        With the ending `.pellucid` it becomes a run file of the model alone; `history.save` writes the
+        whole training.
+
+        Args:
+            filepath: the file.
+            overwrite: whether a file that is there may be written over.
+            zipped: False writes a folder.
+
+        Raises:
+            FileError: if it cannot be written there.
+            ArgumentError: if the model holds what cannot be written down, such as a lambda.
+        """
+        keras_files.save_model(self, filepath, overwrite, zipped, **kwargs)
+
+    def save_weights(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        max_shard_size: float | None = None,
+    ) -> None:
+        """Write the weights, and what the optimizer remembers, into a `.weights.h5` file."""
+        keras_files.save_weights(self, filepath, overwrite, max_shard_size)
+
+    def load_weights(
+        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any
+    ) -> None:
+        """Take the weights of a `.weights.h5` or `.keras` file.
+
+        Args:
+            filepath: the file.
+            skip_mismatch: whether layers that do not fit keep their weights, with a warning.
+
+        Raises:
+            FileError: if the file is damaged, or its weights are those of another model.
+        """
+        keras_files.load_weights(self, filepath, skip_mismatch, **kwargs)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The model without its weights, as JSON; `keras.models.model_from_json` makes it again."""
+        return keras_files.to_json(self, **kwargs)
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shape that the model was built for; None if it was not."""
+        return {"input_shape": self.input_shape} if self.built and self.input_shape is not None else None
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        """Build the model from what `get_build_config` gave: it makes its weights when first called."""
+        if type(self).build is not Layer.build:
+            super().build_from_config(config)
+        elif (shape := config.get("input_shape")) is not None:
+            self(_row_of_zeros(shape))
 
     # Training.
 
@@ -233,10 +329,14 @@ class Model(Layer):
             ShapeError: if the rows do not fit the layers.
         """
         self._require_compiled("fit")
+        if self.optimizer is None:
+            raise StateError(message("fit needs an optimizer.", mend='compile(optimizer="adam", ...).'))
         batch_size = _at_least_one("batch_size", batch_size)
         epochs = _whole("epochs", epochs)
         steps_per_epoch = _at_least_one("steps_per_epoch", steps_per_epoch)
-        source, held_out = self._sources(x, y, sample_weight, class_weight, validation_split, validation_data)
+        source, held_out = self._sources(
+            x, y, sample_weight, class_weight, validation_split, validation_data, shuffle
+        )
         rows = source if isinstance(source, Rows) else source.peek()
         engine = self._ready(rows, "fit")
         size = batch_size or BATCH_SIZE
@@ -251,6 +351,9 @@ class Model(Layer):
                 source = Stream(_Reshuffled(source, size, shuffle))
         else:
             source.prepare = self._prepared
+            if source.shuffles and not self._order_spent:
+                # Keras looks at a batch of its own to learn the shapes, and draws an order for that.
+                source.begin_anew()
         if isinstance(held_out, Rows):
             held_out = self._checked(held_out, "validation ")
         elif held_out is not None:
@@ -298,6 +401,8 @@ class Model(Layer):
         try:
             with jax.disable_jit(self._run_eagerly):
                 training.run()
+            if self.optimizer is not None:
+                self.optimizer.finalize_variable_values(self.trainable_variables)
         finally:
             plan.progress.stopped()
             try:
@@ -344,6 +449,7 @@ class Model(Layer):
         class_weight: Any,
         validation_split: float,
         validation_data: Any,
+        shuffle: Any,
     ) -> tuple[Rows | Stream, Rows | Stream | None]:
         """What is trained on, and what is held out, from the arguments of `fit`."""
         if x is None:
@@ -370,9 +476,9 @@ class Model(Layer):
                         mend="give validation_data=(x, y).",
                     )
                 )
-            source: Rows | Stream = Stream(x, class_weight)
+            source: Rows | Stream = self._stream(x, class_weight, shuffle)
         else:
-            source = self._adjusted(as_rows(x, y, sample_weight, class_weight))
+            source = self.rows_of(x, y, sample_weight, class_weight)
             if validation_split and validation_data is None:
                 source, held_out = split_rows(source, validation_split)
         if validation_data is not None:
@@ -385,7 +491,7 @@ class Model(Layer):
                         expected="validation_data=(X, y)",
                     )
                 )
-            held_out = Stream(validation_data) if given else self._adjusted(as_rows(*unpack(validation_data)))
+            held_out = self._stream(validation_data) if given else self.rows_of(*unpack(validation_data))
         return source, held_out
 
     def evaluate(
@@ -406,7 +512,7 @@ class Model(Layer):
             by name with `return_dict`.
         """
         self._require_compiled("evaluate")
-        rows: Any = Stream(x) if is_stream(x) else as_rows(x, y, sample_weight)
+        rows: Any = self._stream(x) if is_stream(x) else self.rows_of(x, y, sample_weight)
         self._ready(rows.peek() if isinstance(rows, Stream) else rows, "evaluate")
         if isinstance(rows, Rows):
             rows = self._prepared(rows)
@@ -436,10 +542,10 @@ class Model(Layer):
         """
         size = _at_least_one("batch_size", batch_size) or BATCH_SIZE
         if is_stream(x):
-            stream = Stream(x)
+            stream = self._stream(x)
             parts = [self._answers(rows, rows.count) for rows in stream.batches(steps or stream.length)]
             return jax.tree.map(lambda *each: np.concatenate(each), *parts)
-        rows = as_rows(x)
+        rows = self.rows_of(x)
         if steps is not None:
             rows = rows.part(0, min(rows.count, steps * size))
         listed = CallbackList(callbacks)
@@ -535,7 +641,7 @@ class Model(Layer):
         if isinstance(wanted, tuple) and not isinstance(x, Mapping):
             array = as_numbers(x)
             x = array[None] if array.ndim == len(cast(Shape, wanted)) - 1 else array
-        rows = self._adjusted(as_rows(x))
+        rows = self.rows_of(x)
         if names and isinstance(rows.x, np.ndarray) and len(names) != cast(Any, rows.x).shape[-1]:
             raise ArgumentError(
                 message(
@@ -579,8 +685,8 @@ class Model(Layer):
     ) -> Any:
         """One training step on these rows; gives loss and metrics of the batch before the update."""
         self._require_compiled("train_on_batch")
-        engine = self._ready(rows := as_rows(x, y, sample_weight, class_weight), "train_on_batch")
-        rows = self._checked(self._adjusted(rows))
+        engine = self._ready(rows := self.rows_of(x, y, sample_weight, class_weight), "train_on_batch")
+        rows = self._checked(rows)
         self._order_spent = True
         plan = Plan(engine, CallbackList(), Progress(0), 1)
         with jax.disable_jit(self._run_eagerly):
@@ -592,16 +698,16 @@ class Model(Layer):
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """Loss and metrics of one batch."""
-        rows = as_rows(x, y, sample_weight)
         self._require_compiled("test_on_batch")
+        rows = self.rows_of(x, y, sample_weight)
         self._ready(rows, "test_on_batch")
         self._order_spent = True
-        logs = self._evaluated(self._checked(self._adjusted(rows)), rows.count, None, CallbackList(), None)
+        logs = self._evaluated(self._checked(rows), rows.count, None, CallbackList(), None)
         return logs if return_dict else self._listed(logs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as a NumPy array."""
-        rows = as_rows(x)
+        rows = self.rows_of(x)
         return self._answers(rows, rows.count)
 
     # What the above share.
@@ -620,7 +726,7 @@ class Model(Layer):
         rows = self._adjusted(rows)
         if not self.built:
             self.build_for(jax.tree.map(lambda array: (None, *array.shape[1:]), rows.x))
-        if rows.y is None and self._objective.given_loss is not None:
+        if rows.y is None and self._objective.needs_targets:
             raise StateError(
                 message(
                     f"{asked} needs targets: the loss compares the outputs with y.",
@@ -632,20 +738,13 @@ class Model(Layer):
         engine = self._engine
         if engine is None:
             outputs = self._output_spec(rows)
-            if not hasattr(outputs, "shape") or not (rows.y is None or isinstance(rows.y, np.ndarray)):
-                raise ArgumentError(
-                    message(
-                        "models with several outputs cannot be trained yet.",
-                        came=f"outputs {jax.tree.map(lambda each: each.shape, outputs)}",
-                        expected="one array of outputs, and one of targets",
-                    )
-                )
             if not self._objective.resolved:
                 # Targets that are refused must not settle which accuracy is meant.
                 self._checked(rows)
-            y_shape = rows.y.shape if isinstance(rows.y, np.ndarray) else (None,)
-            self._objective.resolve(cast(Any, y_shape), outputs)
-            if not self.optimizer.built:
+            self._objective.resolve(rows.y, outputs, self._names_of_outputs())
+            if self.optimizer is None:
+                pass  # what is only evaluated needs none
+            elif not self.optimizer.built:
                 self.optimizer.build(self.trainable_variables)
             else:
                 for variable in self.trainable_variables:
@@ -681,6 +780,43 @@ class Model(Layer):
             lambda x: parts.forward(state.weights, state.others, x, training=False).outputs, specs
         )
 
+    def rows_of(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[Any, float] | None = None,
+    ) -> Rows:
+        """What a user gave, as rows: inputs, targets and weights in the order of the model's."""
+        rows = self._adjusted(as_rows(x, y, sample_weight, class_weight, *self._counts()))
+        if not any(isinstance(each, list | dict) for each in (rows.y, rows.weight)):
+            return rows
+        names = self._names_of_outputs()
+        if names is None:
+            if not self.built:
+                self.build_for(jax.tree.map(lambda array: (None, *array.shape[1:]), rows.x))
+            outputs = self._output_spec(rows)
+            count = len(jax.tree.leaves(outputs))
+            names = sorted(outputs) if isinstance(outputs, dict) else [f"output_{n}" for n in range(count)]
+        y, weight = _in_order(rows.y, names, "y"), _in_order(rows.weight, names, "sample_weight")
+        return Rows(rows.x, y, weight, rows.counted)
+
+    def _stream(
+        self, x: Any, class_weight: Mapping[Any, float] | None = None, shuffle: Any = False
+    ) -> Stream:
+        """Batches, each made rows as this model takes them."""
+        stream = Stream(x, class_weight, shuffle)
+        stream.make = self.rows_of
+        return stream
+
+    def _counts(self) -> tuple[int | None, int | None]:
+        """How many inputs and outputs there are, if that is known."""
+        return None, None
+
+    def _names_of_outputs(self) -> list[str] | None:
+        """The names of the outputs, if they are known."""
+        return None
+
     def _adjusted(self, rows: Rows) -> Rows:
         """Rows of single numbers, (n,), become (n, 1) where the model needs that."""
         if not isinstance(rows.x, np.ndarray):
@@ -701,12 +837,11 @@ class Model(Layer):
         """Refuse numbers that are not finite, and labels that are no classes of the loss."""
         if self._takes_finite_only():
             jax.tree.map(lambda array: require_finite(array, f"{what}x"), rows.x)
-        if rows.y is not None and declares(self._objective.loss, "rows_independent"):
+        known = [target.loss for target in self._objective.targets if target.loss is not None]
+        if rows.y is not None and known and all(declares(loss, "rows_independent") for loss in known):
             jax.tree.map(lambda array: require_finite(array, f"{what}y"), rows.y)
-            if self._objective.loss is not None:
-                self._objective.check_targets(rows.y, self._output_spec(rows))
-        if rows.weight is not None:
-            require_finite(rows.weight, f"{what}sample_weight")
+            self._objective.check_targets(rows.y, self._output_spec(rows))
+        jax.tree.map(lambda array: require_finite(array, f"{what}sample_weight"), rows.weight)
         return rows
 
     def _takes_finite_only(self) -> bool:
@@ -730,6 +865,78 @@ class Model(Layer):
     def _listed(self, logs: dict[str, Any]) -> Any:
         values = [logs[name] for name in self.metrics_names if name in logs]
         return values[0] if len(values) == 1 else values
+
+    # What a call does.
+
+    def build(self, input_shape: Any = None, **more_shapes: Any) -> None:
+        """Build all layers for batches of this shape, by tracing the call."""
+        if type(self).call is Layer.call or (input_shape is None and not more_shapes):
+            return
+        self._trace_call(input_shape, more_shapes)
+
+    def _trace_call(self, input_shape: Any, more_shapes: Mapping[str, Any]) -> None:
+        def tensors(shapes: Any) -> Any:
+            return jax.tree.map(
+                lambda shape: KerasTensor(shape, self.compute_dtype), shapes, is_leaf=is_shape
+            )
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with Scope()() as scope:
+                scope.training = False
+                return self.call(*args, **kwargs)
+
+        named = {name.removesuffix("_shape"): tensors(shape) for name, shape in more_shapes.items()}
+        traced_outputs(call, (tensors(input_shape),), named)
+
+    def gradients(self, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, Any]:
+        """The gradients of the cost of these rows, as one batch, by each weight; nothing is moved.
+
+        Args:
+            x, y, sample_weight: rows, as `fit` takes them.
+
+        Returns:
+            NumPy arrays by the weights' paths: `{"dense/kernel": ..., "dense/bias": ...}`. Layers behave
+            as in training, with the random numbers that the next training step would draw.
+
+        Example:
+            >>> from pellucid import Sequential
+            >>> from pellucid.layers import Dense, Input
+            >>> model = Sequential([Input(shape=(1,)), Dense(1, kernel_initializer="ones")])
+            >>> model.compile(loss="mse")
+            >>> model.gradients([[1.0], [2.0]], [[0.0], [0.0]])["dense/kernel"].tolist()
+            [[5.0]]
+        """
+        self._require_compiled("gradients")
+        engine = self._ready(rows := self.rows_of(x, y, sample_weight), "gradients")
+        rows, parts = self._checked(rows), engine.parts
+        batch = Batch(rows.x, rows.y, rows.weight, None, np.int32(rows.count))
+        state = parts.read()._replace(metrics=engine.no_sums())
+
+        def found(state: State, batch: Batch) -> Any:
+            return step(parts, state, batch._replace(rows=rows.count))[1].gradients
+
+        values = engine.program("gradients", found, rows.count, state, batch)(state, batch)
+        return {weight.path: np.asarray(value) for weight, value in zip(parts.weights, values, strict=True)}
+
+    def stateless_call(
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """The call as a function of the variables' values; the variables stay as they are.
+
+        Returns:
+            (outputs, values of the non-trainable variables after it), and the losses with `return_losses`.
+        """
+        moved, others = self.trainable_variables, self.non_trainable_variables
+        with Scope([*moved, *others], [*trainable_variables, *non_trainable_variables])() as scope:
+            outputs = self(*args, **kwargs)
+            penalties = [v.regularizer(v.value) for v in moved if v.regularizer is not None]
+        after = list(scope.after(others))
+        return (outputs, after, [*scope.losses, *penalties]) if return_losses else (outputs, after)
 
     # Looking at a model.
 
@@ -770,7 +977,39 @@ class Model(Layer):
         print_summary(self, line_length, print_fn, expand_nested, show_trainable)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}, built={self.built}>"
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _of_graph(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a model is made of inputs and outputs."""
+    return len(args) >= 2 or bool(args and "outputs" in kwargs) or {"inputs", "outputs"} <= set(kwargs)
+
+
+def _in_order(given: Any, names: Sequence[str], what: str) -> Any:
+    """What was given for several outputs as a list, one entry for each; for one output as the array."""
+    if isinstance(given, dict):
+        unknown = set(given) - set(names)
+        if unknown:
+            raise DataError(
+                message(
+                    f"{what} names outputs that the model does not have.",
+                    came=", ".join(map(repr, given)),
+                    expected=", ".join(map(repr, names)),
+                )
+            )
+        given = [cast(dict[str, Any], given).get(name) for name in names]
+    if not isinstance(given, list):
+        return given
+    entries = cast(list[Any], given)
+    if len(entries) != len(names):
+        raise DataError(
+            message(
+                f"the model has {len(names)} outputs, and {what} as many arrays.",
+                came=f"{len(entries)} arrays",
+                expected=", ".join(names),
+            )
+        )
+    return entries[0] if len(entries) == 1 else entries
 
 
 class _Reshuffled:
@@ -788,6 +1027,19 @@ class _Reshuffled:
             places = self.places = order[start : start + self.size]
             part = jax.tree.map(lambda array, places=places: array[places], self.rows)
             yield (part.x, part.y, part.weight) if part.weight is not None else (part.x, part.y)
+
+
+def _row_of_zeros(shape: Any) -> Any:
+    """One row of zeros of the shape of a batch, or of each batch of a list or dict of them."""
+    if isinstance(shape, Mapping):
+        return {name: _row_of_zeros(each) for name, each in cast(Mapping[str, Any], shape).items()}
+    sizes = cast(Sequence[Any], shape)
+    if not all(size is None or isinstance(size, int) for size in sizes):
+        return [_row_of_zeros(each) for each in sizes]
+    whole = tuple(1 if size is None else int(size) for size in sizes)
+    if math.prod(whole) > LARGEST_ROW:
+        raise ArgumentError(message("there is no room for rows of this shape.", came=whole))
+    return np.zeros(whole, floatx())
 
 
 def _at_least_one(name: str, value: Any) -> int | None:

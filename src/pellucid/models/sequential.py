@@ -10,9 +10,11 @@ import numpy as np
 
 from pellucid.arrays import Arrays, Shape
 from pellucid.errors import ArgumentError, ShapeError, StateError, message
+from pellucid.graph import KerasTensor
 from pellucid.layers.core import Dense, InputLayer
 from pellucid.layers.layer import CATALOGUE, Layer
 from pellucid.layers.preprocessing import Normalization
+from pellucid.masks import mask_of, with_mask
 from pellucid.models.model import Model
 from pellucid.naming import serialize
 
@@ -41,6 +43,8 @@ class Sequential(Model):
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Put a layer at the end."""
+        if isinstance(layer, KerasTensor) and isinstance(origin := _origin(layer), InputLayer):
+            layer = origin
         if not isinstance(layer, Layer):
             raise ArgumentError(
                 message(
@@ -81,14 +85,14 @@ class Sequential(Model):
             shape = layer.declared_shape
             if shape is None and layer.built and _is_known(layer.input_shape):
                 shape = layer.input_shape
-            if shape is None and isinstance(layer, Sequential) and layer.built:
+            if shape is None and isinstance(layer, Model) and layer.built:
                 shape = layer.input_shape
             if shape is not None:
                 self.build_for(shape)
         elif self.built:
-            self._build_from(len(self._chain) - 1, self.output_shape_of(self._chain[-2]))
+            self._build_from(len(self._chain) - 1, self._tensors[id(self._chain[-2])])
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Any = None, **more_shapes: Any) -> None:
         """Build all layers for batches of this shape."""
         if input_shape is None:
             raise ArgumentError(message("build needs the shape of a batch.", mend="model.build((None, 30))."))
@@ -99,12 +103,18 @@ class Sequential(Model):
                     mend="call add first.",
                 )
             )
-        self._shapes: dict[int, Any] = {}
-        self._build_from(0, tuple(input_shape))
-        self.input_shape = tuple(input_shape)
+        shape = tuple(input_shape)
+        layer = self._chain[0]
+        if not isinstance(layer, InputLayer):
+            layer = InputLayer(batch_shape=shape, dtype=_type_of_input(layer))
+        #: What comes out of each layer, as a symbolic tensor, by the layer.
+        self._tensors: dict[int, Any] = {}
+        self._input_tensor: KerasTensor = layer.output
+        self._build_from(0, self._input_tensor)
+        self.input_shape = shape
         self.built = True
 
-    def _build_from(self, first: int, shape: Any) -> None:
+    def _build_from(self, first: int, tensor: Any) -> None:
         for number in range(first, len(self._chain)):
             layer = self._chain[number]
             before = self._chain[number - 1] if number else None
@@ -116,18 +126,49 @@ class Sequential(Model):
             )
             layer.place = (f"layer {place}", origin)
             if number and layer.built and _is_known(layer.input_shape):
-                self._compare(layer, shape)
-            layer.build_for(shape)
-            shape = layer.compute_output_shape(shape)
-            self._shapes[id(layer)] = shape
+                self._compare(layer, tensor.shape)
+            if not isinstance(layer, InputLayer):
+                tensor = layer(tensor)
+            self._tensors[id(layer)] = tensor
 
     def _compare(self, layer: Layer, shape: Any) -> None:
         probe = jax.ShapeDtypeStruct(tuple(1 if size is None else size for size in shape), np.float32)
-        layer.check_input(probe)
+        layer.check_input(cast(Any, probe))
 
     def output_shape_of(self, layer: Layer) -> Any:
         """The shape of a batch of outputs of one of the layers."""
-        return self._shapes[id(layer)]
+        return jax.tree.map(lambda tensor: tensor.shape, self._tensors[id(layer)])
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The tensor that comes in, once the shape is known."""
+        self._require_shape()
+        return [self._input_tensor]
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The tensor that goes out, once the shape is known."""
+        self._require_shape()
+        return jax.tree.leaves(self._tensors[id(self._chain[-1])])
+
+    @property
+    def input(self) -> Any:
+        """The tensor that comes in."""
+        return self.inputs[0]
+
+    @property
+    def output(self) -> Any:
+        """The tensor that goes out."""
+        return self.outputs[0]
+
+    def _require_shape(self) -> None:
+        if not self.built or not self._chain:
+            raise StateError(
+                message(
+                    f"Sequential model '{self.name}' has no defined input shape yet.",
+                    mend="begin it with keras.Input(shape=...), or call it on data first.",
+                )
+            )
 
     @property
     def output_shape(self) -> Any:
@@ -136,15 +177,31 @@ class Sequential(Model):
 
     def call(self, inputs: Arrays, training: bool = False, mask: Any = None) -> Arrays:
         """Each layer's outputs are the next one's inputs."""
+        with_mask(inputs, mask_of(inputs) if mask is None else mask)
         for layer in self._chain:
             inputs = layer(inputs, training=training)
         return inputs
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The outputs carry their mask already."""
+        return None
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the last layer's outputs."""
         for layer in self._chain:
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The last layer's outputs, in shape and type."""
+        tensor = args[0]
+        for layer in self._chain:
+            if not isinstance(layer, InputLayer):
+                tensor = layer.compute_output_spec(tensor)
+        return tensor
+
+    def _counts(self) -> tuple[int | None, int | None]:
+        return 1, 1
 
     def check_input(self, inputs: Arrays) -> None:
         """The rows must have the shape that the model was built for."""
@@ -188,20 +245,29 @@ class Sequential(Model):
 
     def get_config(self) -> dict[str, Any]:
         """The layers' configurations."""
-        config: dict[str, Any] = {"name": self.name, "layers": [serialize(layer) for layer in self._chain]}
+        config: dict[str, Any] = {**self.changed_arguments(), "layers": self._chain}
         if self.built:
-            config["build_input_shape"] = list(self.input_shape)
-        return config
+            config["build_input_shape"] = self.input_shape
+        return {name: serialize(value) for name, value in config.items()}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Sequential:
         """Make the model again from `get_config`, with new weights."""
-        model = cls(name=config.get("name"))
+        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
         for layer in config["layers"]:
             model.add(CATALOGUE.make(layer))
         if not model.built and config.get("build_input_shape"):
             model.build_for(tuple(config["build_input_shape"]))
         return model
+
+
+def _origin(tensor: KerasTensor) -> Any:
+    return None if tensor._keras_history is None else tensor._keras_history.operation
+
+
+def _type_of_input(layer: Layer) -> str | None:
+    """The type of rows that a first layer takes, where it is not a float."""
+    return getattr(layer, "input_dtype", None)
 
 
 def _is_known(shape: Any) -> bool:
