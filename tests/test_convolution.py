@@ -315,6 +315,22 @@ def test_the_mean_of_a_masked_sequence_is_over_what_the_mask_keeps():
     assert layer.compute_mask(x, mask) is None
 
 
+def test_the_mean_of_a_masked_sequence_is_told():
+    keras.utils.set_random_seed(0)
+    x = SEQUENCES.copy()
+    x[:, 5:] = 0
+    model = keras.Sequential([keras.Input(x.shape[1:]), L.Masking(), L.GlobalAveragePooling1D(), L.Dense(1)])
+    model.compile("sgd", "mse")
+    step = model.fit(x, x[:, 0, 0], batch_size=4, verbose=0).open(1)
+    told = step.formula("global_average_pooling1d.output[1]", example=2)
+    assert told.holds
+    assert str(told).count("+") + str(told).count(" - ") == 4
+    assert "/5 = " in str(told)
+    for index in ("[0,1]", "[7,1]"):
+        assert step.formula(f"masking.d_output{index}").holds
+    assert step.formula("masking.d_output[7,1]").value == 0
+
+
 # What users say.
 
 
