@@ -6,6 +6,9 @@ from pellucid.layers.activation import LeakyReLU as LeakyReLU
 from pellucid.layers.activation import PReLU as PReLU
 from pellucid.layers.activation import ReLU as ReLU
 from pellucid.layers.activation import Softmax as Softmax
+from pellucid.layers.attention import AdditiveAttention as AdditiveAttention
+from pellucid.layers.attention import Attention as Attention
+from pellucid.layers.attention import MultiHeadAttention as MultiHeadAttention
 from pellucid.layers.categories import CategoryEncoding as CategoryEncoding
 from pellucid.layers.categories import Discretization as Discretization
 from pellucid.layers.categories import Hashing as Hashing
@@ -32,6 +35,7 @@ from pellucid.layers.core import Flatten as Flatten
 from pellucid.layers.core import Input as Input
 from pellucid.layers.core import InputLayer as InputLayer
 from pellucid.layers.core import Reshape as Reshape
+from pellucid.layers.einsum import EinsumDense as EinsumDense
 from pellucid.layers.embedding import Embedding as Embedding
 from pellucid.layers.embedding import Masking as Masking
 from pellucid.layers.layer import CATALOGUE as CATALOGUE
@@ -107,15 +111,17 @@ __all__ = [
     "Activation",
     "ActivityRegularization",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AvgPool1D",
     "AvgPool2D",
     "BatchNormalization",
-    "CategoryEncoding",
     "Bidirectional",
+    "CategoryEncoding",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -128,21 +134,17 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Dense",
-    "Discretization",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
     "Dot",
     "Dropout",
+    "EinsumDense",
     "Embedding",
     "Flatten",
     "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
-    "Hashing",
-    "Identity",
-    "Input",
-    "InputLayer",
-    "IntegerLookup",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAvgPool1D",
@@ -151,9 +153,11 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "Hashing",
     "Identity",
     "Input",
     "InputLayer",
+    "IntegerLookup",
     "LSTMCell",
     "Lambda",
     "Layer",
@@ -166,6 +170,7 @@ __all__ = [
     "MaxPooling2D",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",
@@ -183,8 +188,8 @@ __all__ = [
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
-    "StringLookup",
     "StackedRNNCells",
+    "StringLookup",
     "Subtract",
     "TimeDistributed",
     "UpSampling1D",
