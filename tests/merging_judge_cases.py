@@ -116,7 +116,8 @@ def cases(keras):
     attending("window", heads(sliding_window=2, use_bias=False), apart, *both)
     attending("gate", heads(use_gate=True, kernel_regularizer="l2"), apart, *both)
     attending("keys", heads(kernel_initializer="he_normal"), apart, (4, 5), (6, 3), (6, 2))
-    attending("scores", heads(), lambda layer, x: layer(*x, return_attention_scores=True), *both)
+    with_scores = lambda layer, x: layer(*x, return_attention_scores=True)  # noqa: E731
+    attending("scores", heads(), with_scores, (4, 5), (4, 3))
     attending("axes", heads(attention_axes=(2,)), apart, (2, 4, 5), (2, 3, 5))
     attending("both axes", heads(), apart, (2, 4, 5), (3, 2, 5))
     attending("dot", L.Attention, lambda layer, x: layer(x), (4, 3), (6, 3))
