@@ -76,11 +76,34 @@ class Branches(L.Layer):
         return self.merging([self.first(inputs), self.second(inputs)])
 
 
+class Itself(L.Layer):
+    """Calls an attention on what comes in, for everything that it takes."""
+
+    def __init__(self, attention, listed=False, **kwargs):
+        super().__init__(**kwargs)
+        self.attention, self.listed = attention, listed
+
+    def build(self, input_shape):
+        if self.listed:
+            self.attention.build_for([input_shape, input_shape])
+        else:
+            self.attention.build_for(input_shape, value_shape=input_shape)
+
+    def call(self, inputs):
+        return self.attention([inputs, inputs]) if self.listed else self.attention(inputs, inputs)
+
+
+def sequences():
+    return L.Reshape((2, 2))
+
+
 CASES = {
     "Activation": lambda: [L.Activation("tanh")],
     "ActivityRegularization": lambda: [L.ActivityRegularization(0.1, 0.2)],
     "Add": lambda: [Branches(L.Add())],
+    "AdditiveAttention": lambda: [sequences(), Itself(L.AdditiveAttention(), listed=True)],
     "AlphaDropout": lambda: [L.AlphaDropout(0.4, seed=3)],
+    "Attention": lambda: [sequences(), Itself(L.Attention(use_scale=True, score_mode="concat"), listed=True)],
     "Average": lambda: [Branches(L.Average(), units=1)],
     "AveragePooling1D": lambda: [L.Reshape((4, 1)), L.AveragePooling1D(2, strides=1, padding="same")],
     "AveragePooling2D": lambda: [L.Reshape((2, 2, 1)), L.AveragePooling2D((1, 2))],
@@ -99,6 +122,7 @@ CASES = {
     "DepthwiseConv2D": lambda: [L.Reshape((2, 1, 2)), L.DepthwiseConv2D((2, 1), padding="same")],
     "Dot": lambda: [Branches(L.Dot(axes=1, normalize=True))],
     "Dropout": lambda: [L.Dropout(0.4, seed=3)],
+    "EinsumDense": lambda: [sequences(), L.EinsumDense("abc,bcd->abd", (None, 3), "tanh", "bd")],
     "ELU": lambda: [L.ELU(0.7)],
     "Flatten": lambda: [L.Reshape((2, 2)), L.Flatten()],
     "Functional": lambda: [branches()],
@@ -117,6 +141,7 @@ CASES = {
     "MaxPooling2D": lambda: [L.Reshape((2, 2, 1)), L.MaxPooling2D((1, 2))],
     "Maximum": lambda: [Branches(L.Maximum())],
     "Minimum": lambda: [Branches(L.Minimum())],
+    "MultiHeadAttention": lambda: [sequences(), Itself(L.MultiHeadAttention(2, 3, use_gate=True))],
     "Multiply": lambda: [Branches(L.Multiply())],
     "Normalization": lambda: [L.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=[1.0, 2.0, 3.0, 4.0])],
     "PReLU": lambda: [L.PReLU()],
