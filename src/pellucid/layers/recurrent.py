@@ -351,7 +351,7 @@ class _Recurrent(RNN):
         if unit.what != "output":
             return self.cell.formula(unit.at(unit.index[0], self._over_time))
         now = self._when_given(unit)
-        if "mask" in now.arrays and not now.row("mask"):
+        if not self._counts(unit, now.times[-1]):
             return Number(0.0) if self.zero_output_for_mask else now.number("h_before", *now.index)
         return self.cell.formula(now)
 
@@ -367,27 +367,32 @@ class _Recurrent(RNN):
         now = unit.at(unit.index[0], self._over_time)
         if unit.what not in ("h", "c"):
             return self.cell.backward(now)
-        if "mask" in unit.arrays or "output" not in unit.slopes:
+        if "output" not in unit.slopes or self.cell.backward(replace(now, what="h_before")) is None:
             return None
         return self._state_slope(unit, now)
 
-    def _state_slope(self, unit: Unit, now: Unit) -> Expression | None:
-        """dJ/dh from the output and the next time; dJ/dc from h and the next time."""
+    def _state_slope(self, unit: Unit, now: Unit) -> Expression:
+        """DJ/dh from the outputs that are h, and from the next time; dJ/dc from h and the next time."""
         time, j = unit.index
-        last = len(unit.row("h")) - 1
-        order = last - time if self.go_backwards else time
-        terms: list[Expression | None] = []
-        if unit.what == "c":
-            terms.append(self.cell.backward(now))
-        elif self.return_sequences:
-            terms.append(unit.gradient("output", order, j))
-        elif order == last:
-            terms.append(unit.gradient("output", j))
-        if order < last:
-            following = time - 1 if self.go_backwards else time + 1
-            then = replace(unit, what=f"{unit.what}_before", index=(following, j))
-            terms.append(self.cell.backward(then.at(following, self._over_time)))
-        return None if None in terms else total(terms)
+        if not self._counts(unit, time):
+            return Number(0.0)
+        terms: list[Expression | None] = [self.cell.backward(now)] if unit.what == "c" else []
+        times = range(len(unit.row("h")))
+        order = [*reversed(times)] if self.go_backwards else [*times]
+        for place in range(order.index(time), len(order)):
+            then = order[place]
+            if then != time and self._counts(unit, then):
+                before = replace(unit, what=f"{unit.what}_before", index=(then, j))
+                terms.append(self.cell.backward(before.at(then, self._over_time)))
+                break
+            repeats = then == time or not self.zero_output_for_mask
+            if unit.what == "h" and repeats and (self.return_sequences or place == len(order) - 1):
+                terms.append(unit.gradient("output", *([place] if self.return_sequences else []), j))
+        return total([term for term in terms if term is not None])
+
+    def _counts(self, unit: Unit, time: int) -> bool:
+        """Whether a time of an example counts."""
+        return "mask" not in unit.arrays or bool(unit.row("mask")[time])
 
     def gradient_terms(
         self, variable: Variable, index: tuple[int, ...], seen: Unit, slopes: Mapping[str, Any]
