@@ -179,7 +179,7 @@ class RNN(Layer):
         """The outputs of the cell at all times, or at the last."""
         rows = sequences.shape[0]
         states = self._first_states(rows, initial_state)
-        by_time = jnp.swapaxes(sequences, 0, 1)
+        by_time = loops.turned(sequences)
         counts = None if mask is None else jnp.swapaxes(self.hand_out("mask", _whole_times(mask)), 0, 1)
         with contextlib.ExitStack() as stack:
             kept = [stack.enter_context(each.sequence(rows, training)) for each in own_cells(self.cell)]
@@ -188,7 +188,7 @@ class RNN(Layer):
             self._kept_states.keep(states)
         if self.return_sequences:
             outputs = jnp.flip(outputs, 0) if self.go_backwards else outputs
-            last = jnp.swapaxes(outputs, 0, 1)
+            last = loops.turned(outputs)
         return (last, *states) if self.return_state else last
 
     def _first_states(self, rows: int, given: Any) -> list[Any]:
@@ -367,7 +367,7 @@ class _Recurrent(RNN):
         now = unit.at(unit.index[0], self._over_time)
         if unit.what not in ("h", "c"):
             return self.cell.backward(now)
-        if "output" not in unit.slopes or self.cell.backward(replace(now, what="h_before")) is None:
+        if self.cell.backward(replace(now, what="h_before")) is None:
             return None
         return self._state_slope(unit, now)
 
@@ -385,9 +385,13 @@ class _Recurrent(RNN):
                 before = replace(unit, what=f"{unit.what}_before", index=(then, j))
                 terms.append(self.cell.backward(before.at(then, self._over_time)))
                 break
-            repeats = then == time or not self.zero_output_for_mask
-            if unit.what == "h" and repeats and (self.return_sequences or place == len(order) - 1):
-                terms.append(unit.gradient("output", *([place] if self.return_sequences else []), j))
+            told = self.return_sequences or place == len(order) - 1
+            if unit.what == "h" and told and (then == time or not self.zero_output_for_mask):
+                output = "output_0" if self.return_state else "output"
+                terms.append(unit.gradient(output, *([place] if self.return_sequences else []), j))
+        else:
+            if self.return_state:
+                terms.append(unit.gradient("output_1" if unit.what == "h" else "output_2", j))
         return total([term for term in terms if term is not None])
 
     def _counts(self, unit: Unit, time: int) -> bool:

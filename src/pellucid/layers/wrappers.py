@@ -106,12 +106,12 @@ class TimeDistributed(Wrapper):
             return self.layer(x, training=training, **more)
 
         moved = [variable for variable in self.layer.variables if not variable.trainable]
-        given = (jnp.swapaxes(inputs, 0, 1), masks)
+        given = (loops.turned(inputs), masks)
         if training and moved:
             _, outputs = loops.scan(lambda carry, x: (carry, once(x)), (), given, moved)
         else:
             outputs = loops.each(once, given)
-        return jax.tree.map(lambda output: jnp.swapaxes(output, 0, 1), outputs)
+        return jax.tree.map(loops.turned, outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The layer's output shape, with the times behind the rows."""
