@@ -28,7 +28,9 @@ NAMES = {
     "GaussianNoise Hashing Identity Input InputLayer IntegerLookup Lambda Layer "
     "LayerNormalization LeakyReLU Maximum Minimum Multiply Normalization PReLU ReLU Rescaling "
     "Reshape Softmax SpatialDropout1D SpatialDropout2D StringLookup Subtract add average "
-    "concatenate dot maximum minimum multiply subtract",
+    "concatenate dot maximum minimum multiply subtract "
+    "Bidirectional Embedding GRU GRUCell LSTM LSTMCell Masking RNN SimpleRNN SimpleRNNCell StackedRNNCells "
+    "TimeDistributed Wrapper",
     "losses": "BinaryCrossentropy CategoricalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh "
     "Loss MeanAbsoluteError MeanSquaredError Poisson SparseCategoricalCrossentropy get mean_squared_error",
     "metrics": "AUC Accuracy BinaryAccuracy CategoricalAccuracy F1Score FBetaScore Mean MeanSquaredError "

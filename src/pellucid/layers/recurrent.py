@@ -308,6 +308,7 @@ class _Recurrent(RNN):
     """The loop around a cell of ours, whose sums and states it shows as its own: "lstm.z[2,5]" at time 2."""
 
     gives_state = True
+    unwritten = (*Layer.unwritten, "use_cudnn", "implementation")
     cell: Cell
     #: What has an axis of times, of all that is shown.
     _over_time = ("input", "mask", "z", "candidate", "h", "c", "h_before", "c_before")
@@ -320,6 +321,9 @@ class _Recurrent(RNN):
     kernel_constraint, bias_constraint = _of_cell("kernel_constraint"), _of_cell("bias_constraint")
     recurrent_constraint = _of_cell("recurrent_constraint")
     dropout, recurrent_dropout = _of_cell("dropout"), _of_cell("recurrent_dropout")
+
+    def _made_of(self, name: str, given: Any) -> Any:
+        return self.cell._made_of(name, given) if name in vars(self.cell) else super()._made_of(name, given)
 
     def check_input(self, inputs: Array) -> None:
         """Sequences of as many numbers as the kernel has rows."""
