@@ -161,11 +161,23 @@ CASES = {
     "UpSampling2D": lambda: [L.Reshape((1, 2, 2)), L.UpSampling2D(2, interpolation="bilinear")],
     "ZeroPadding1D": lambda: [L.Reshape((2, 2)), L.ZeroPadding1D(1)],
     "ZeroPadding2D": lambda: [L.Reshape((1, 2, 2)), L.ZeroPadding2D(1)],
+    "Bidirectional": lambda: [L.Reshape((2, 2)), L.Bidirectional(L.SimpleRNN(2))],
+    "Embedding": lambda: [L.Lambda(lambda x: (x > 0).astype("int32")), L.Embedding(2, 3)],
+    "GRU": lambda: [L.Reshape((2, 2)), L.GRU(3)],
+    "GRUCell": lambda: [L.Reshape((2, 2)), L.RNN(L.GRUCell(3, reset_after=False))],
+    "LSTM": lambda: [L.Reshape((2, 2)), L.LSTM(3)],
+    "LSTMCell": lambda: [L.Reshape((2, 2)), L.RNN(L.LSTMCell(3))],
+    "Masking": lambda: [L.Reshape((2, 2)), L.Masking()],
+    "RNN": lambda: [L.Reshape((2, 2)), L.RNN([L.SimpleRNNCell(2), L.SimpleRNNCell(3)], unroll=True)],
+    "SimpleRNN": lambda: [L.Reshape((2, 2)), L.SimpleRNN(3, go_backwards=True, return_sequences=True)],
+    "SimpleRNNCell": lambda: [L.Reshape((2, 2)), L.RNN(L.SimpleRNNCell(3))],
+    "StackedRNNCells": lambda: [L.Reshape((2, 2)), L.RNN(L.StackedRNNCells([L.GRUCell(2)]))],
+    "TimeDistributed": lambda: [L.Reshape((2, 2)), L.TimeDistributed(L.Dense(3))],
 }
 
 
 #: What they give are whole numbers, which have no slope.
-WITHOUT_SLOPE = {"CategoryEncoding", "Discretization", "Hashing", "IntegerLookup", "StringLookup"}
+WITHOUT_SLOPE = {"Wrapper", "CategoryEncoding", "Discretization", "Hashing", "IntegerLookup", "StringLookup"}
 
 
 def test_every_layer_is_in_these_tests():

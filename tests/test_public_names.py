@@ -50,6 +50,14 @@ NAMES = {
     "SeparableConvolution2D Softmax SpatialDropout1D SpatialDropout2D StringLookup Subtract "
     "UpSampling1D UpSampling2D ZeroPadding1D ZeroPadding2D add average concatenate dot maximum minimum "
     "multiply subtract",
+    "layers": "Activation ActivityRegularization Add AlphaDropout Average BatchNormalization "
+    "CategoryEncoding Concatenate Dense Discretization Dot Dropout ELU Flatten GaussianDropout "
+    "GaussianNoise Hashing Identity Input InputLayer IntegerLookup Lambda Layer "
+    "LayerNormalization LeakyReLU Maximum Minimum Multiply Normalization PReLU ReLU Rescaling "
+    "Reshape Softmax SpatialDropout1D SpatialDropout2D StringLookup Subtract add average "
+    "concatenate dot maximum minimum multiply subtract "
+    "Bidirectional Embedding GRU GRUCell LSTM LSTMCell Masking RNN SimpleRNN SimpleRNNCell StackedRNNCells "
+    "TimeDistributed Wrapper",
     "losses": "BinaryCrossentropy CategoricalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh "
     "Loss MeanAbsoluteError MeanSquaredError Poisson SparseCategoricalCrossentropy get mean_squared_error",
     "metrics": "AUC Accuracy BinaryAccuracy CategoricalAccuracy F1Score FBetaScore Mean MeanSquaredError "

@@ -775,7 +775,10 @@ class Model(Layer):
     def _trace_outputs(self, rows: Rows) -> Any:
         parts = Parts(self, Objective(None), None)
         state = parts.read()
-        specs = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), rows.x)
+        # Layers that keep a state for each row take batches of just the size that was declared.
+        declared = [shape[0] for shape in jax.tree.leaves(self.input_shape, is_leaf=is_shape) if shape]
+        count = next((size for size in declared if size is not None), rows.count)
+        specs = jax.tree.map(lambda a: jax.ShapeDtypeStruct((count, *a.shape[1:]), a.dtype), rows.x)
         return jax.eval_shape(
             lambda x: parts.forward(state.weights, state.others, x, training=False).outputs, specs
         )
