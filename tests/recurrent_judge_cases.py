@@ -34,7 +34,9 @@ def cases(keras):
             keras.utils.set_random_seed(3)
             layer, found = make(), {}
             for number, (inputs, options) in enumerate(calls or [(few, {})]):
-                found |= {f"out/{number}/{key}": value for key, value in out(layer(inputs, **options)).items()}
+                found |= {
+                    f"out/{number}/{key}": value for key, value in out(layer(inputs, **options)).items()
+                }
             first = {f"first/{n}": weight for n, weight in enumerate(layer.get_weights())}
             return first | {f"out/{key}": value for key, value in found.items()}
 
@@ -133,7 +135,9 @@ def cases(keras):
         for rates in ((0.3, 0.0), (0.0, 0.4), (0.3, 0.4)):
             called(
                 f"{kind}, dropped {rates}",
-                lambda kind=kind, rates=rates: getattr(L, kind)(5, dropout=rates[0], recurrent_dropout=rates[1]),
+                lambda kind=kind, rates=rates: getattr(L, kind)(
+                    5, dropout=rates[0], recurrent_dropout=rates[1]
+                ),
                 (few, {"training": True}),
                 (few, {"training": True}),
             )

@@ -1,6 +1,8 @@
 """What Keras's tests ask its backend for, answered by JAX, NumPy and Pellucid."""
 
 import contextlib
+import os
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -111,3 +113,15 @@ def nothing_changes(*_, **__):
 
 
 enable_interactive_logging = disable_interactive_logging = set_logging_verbosity = lambda *_: None
+
+
+# keras.src.utils.file_utils: files and folders of this machine.
+join, exists, makedirs = os.path.join, os.path.exists, os.makedirs
+File, copy, rmtree = open, shutil.copy, shutil.rmtree
+    os.path.join,
+    os.path.exists,
+    os.makedirs,
+    open,
+    shutil.copy,
+    shutil.rmtree,
+)
