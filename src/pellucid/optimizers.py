@@ -238,7 +238,7 @@ class Optimizer(Configurable):
 
     def _groups(self) -> list[tuple[str, ...]]:
         """The slots that lie together for each weight, in the order of Keras's files."""
-        groups = [("average",)] if self.use_ema else []
+        groups: list[tuple[str, ...]] = [("average",)] if self.use_ema else []
         groups += [("gradient_accumulator",)] if self.gradient_accumulation_steps else []
         groups.append(tuple(slot for slot in self.slots if slot not in self.apart))
         return groups + [(slot,) for slot in self.slots if slot in self.apart]

@@ -72,8 +72,8 @@ class Layer(Configurable):
     rows_independent: ClassVar[bool] = False
     #: Whether each output depends on the one input at its place.
     elementwise: ClassVar[bool] = False
-    #: The values whose arithmetic `formula` states; their gradients are found when a step is opened.
-    stated: ClassVar[tuple[str, ...]] = ("z", "output")
+    #: What it hands out and states the arithmetic of, forth and back; of its output it does so anyway.
+    stated: ClassVar[tuple[str, ...]] = ("z",)
     #: Whether an opened step shows it: models only hold the layers that are shown.
     shown_when_opened: ClassVar[bool] = True
     unwritten = (
@@ -153,8 +153,9 @@ class Layer(Configurable):
 
     @property
     def compute_dtype(self) -> str:
-        """The type that the layer computes in."""
-        return self.dtype_policy.compute_dtype
+        """The type that the layer computes in: its own, but float64 where gradients are checked."""
+        scope, own = current_scope(), self.dtype_policy.compute_dtype
+        return own if scope is None or scope.dtype is None or not is_float(own) else scope.dtype
 
     @property
     def path(self) -> str:
@@ -413,8 +414,7 @@ class Layer(Configurable):
             value = as_array(value)
         if not isinstance(value, jax.Array) or not self.autocast or not is_float(value.dtype):
             return value
-        scope = current_scope()
-        dtype = self.compute_dtype if scope is None or scope.dtype is None else scope.dtype
+        dtype = self.compute_dtype
         if value.dtype == dtype or not is_float(dtype):
             return value
         return with_mask(value.astype(dtype), mask_of(value))

@@ -214,7 +214,11 @@ class Dataset:
 
     def unbatch(self, name: str | None = None) -> Dataset:
         """The rows of each element, one by one."""
-        return self.flat_map(lambda *parts: Dataset.from_tensor_slices(parts if len(parts) > 1 else parts[0]))
+
+        def rows(*parts: Any) -> Dataset:
+            return Dataset.from_tensor_slices(parts if len(parts) > 1 else parts[0])
+
+        return self.flat_map(rows)
 
     def window(
         self,

@@ -18,7 +18,7 @@ from typing import Any
 
 from pellucid import history as histories
 from pellucid import standing_in
-from pellucid.errors import ArgumentError, FileError, MissingError, PellucidError, message
+from pellucid.errors import ArgumentError, FileError, MissingError, message
 from pellucid.history import History
 
 ENDING = ".pellucid"
@@ -57,7 +57,7 @@ class Trainings:
             training.file = self._place(sum(each.file is not None for each in self.all))
             try:
                 history.save(training.file)
-            except (PellucidError, OSError) as problem:
+            except Exception as problem:  # nothing that goes wrong here may end the script
                 training.file, training.why_not = None, str(problem)
         if training.steps or training.why_not:
             self.all.append(training)
@@ -112,7 +112,7 @@ def require_writable(into: str) -> None:
     file = place.suffix == ENDING and not place.is_dir()
     folder = place.parent if file else place
     if file and place.exists():
-        from pellucid.saving import read
+        from pellucid.run_files import read
 
         read(place)  # a run file may be written over, and nothing else
     try:

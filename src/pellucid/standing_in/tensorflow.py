@@ -723,36 +723,25 @@ def run_functions_eagerly(run_eagerly: bool) -> None:
     """Accepted: functions run as they stand. `model.compile(run_eagerly=True)` is for `fit`."""
 
 
-for _name in (
-    "float16",
-    "float32",
-    "float64",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-):
+FLOATS, INTEGERS = "float16 float32 float64", "int8 int16 int32 int64 uint8 uint16 uint32"
+for _name in f"{FLOATS} {INTEGERS} bool".split():
     OFFERED[_name] = OFFERED[f"dtypes.{_name}"] = np.dtype(_name)
-OFFERED |= {
-    "bool": np.dtype(bool),
-    "dtypes.bool": np.dtype(bool),
-    "string": "string",
-    "dtypes.string": "string",
-    "bfloat16": np.dtype(jax.numpy.bfloat16),
-    "newaxis": None,
-    "Tensor": jax.Array,
-    "TensorShape": tuple,
-    "TensorSpec": TensorSpec,
-    "data.Dataset": Dataset,
-    "data.AUTOTUNE": AUTOTUNE,
-    "data.experimental.AUTOTUNE": AUTOTUNE,
-    "data.INFINITE_CARDINALITY": INFINITE,
-    "data.UNKNOWN_CARDINALITY": UNKNOWN,
-    "version.VERSION": TENSORFLOW,
-} | {
-    f"compat.v1.logging.{level}": getattr(logging, level)
-    for level in ["DEBUG", "INFO", "WARN", "ERROR", "FATAL"]
-}
+for _name in ("DEBUG", "ERROR", "FATAL", "INFO", "WARN"):
+    OFFERED[f"compat.v1.logging.{_name}"] = getattr(logging, _name)
+OFFERED.update(
+    {
+        "bfloat16": np.dtype(jax.numpy.bfloat16),
+        "string": "string",
+        "dtypes.string": "string",
+        "newaxis": None,
+        "Tensor": jax.Array,
+        "TensorShape": tuple,
+        "TensorSpec": TensorSpec,
+        "data.Dataset": Dataset,
+        "data.AUTOTUNE": AUTOTUNE,
+        "data.experimental.AUTOTUNE": AUTOTUNE,
+        "data.INFINITE_CARDINALITY": INFINITE,
+        "data.UNKNOWN_CARDINALITY": UNKNOWN,
+        "version.VERSION": TENSORFLOW,
+    }
+)
