@@ -118,10 +118,3 @@ enable_interactive_logging = disable_interactive_logging = set_logging_verbosity
 # keras.src.utils.file_utils: files and folders of this machine.
 join, exists, makedirs = os.path.join, os.path.exists, os.makedirs
 File, copy, rmtree = open, shutil.copy, shutil.rmtree
-    os.path.join,
-    os.path.exists,
-    os.makedirs,
-    open,
-    shutil.copy,
-    shutil.rmtree,
-)
