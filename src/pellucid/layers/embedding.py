@@ -40,6 +40,8 @@ class Embedding(Layer):
     """
 
     rows_independent = True
+    # Here it is an argument of its own, and no other word for the shape of the input.
+    unwritten = tuple(name for name in Layer.unwritten if name != "input_dim")
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class Embedding(Layer):
             self.build_for(None)
             self.set_weights(weights if isinstance(weights, list) else [weights])
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any = None) -> None:
         """Make the table."""
         self.embeddings = self.add_weight(
             shape=(self.input_dim, self.output_dim),
