@@ -460,7 +460,7 @@ def _found_class(name: str, config: Mapping[str, Any], catalogue: Catalogue | No
         return own
     if not _is_keras(module) and (own := get_registered_object(name)) is not None:
         return own
-    if _is_keras(module) or unplaced:
+    if (_is_keras(module) and registered in (None, name)) or unplaced:
         if catalogue is not None:
             return catalogue.find(name)
         for each in _catalogues:
