@@ -160,7 +160,7 @@ def test_the_variables_of_an_optimizer_come_in_the_order_of_keras():
 
 def test_weights_can_be_left_out_of_the_decay():
     sgd = O.SGD(0.1, weight_decay=0.5)
-    kernel, bias = Variable([1.0], path="dense/kernel"), Variable([1.0], path="dense/bias")
+    kernel, bias = Variable([1.0], name="kernel"), Variable([1.0], name="bias")
     sgd.exclude_from_weight_decay(var_names=["bias"])
     sgd.apply([np.zeros(1, "float32")] * 2, [kernel, bias])
     assert float(kernel[0]) == pytest.approx(0.95)

@@ -82,8 +82,19 @@ ACTIVATION_OPTIONS = {
     "elu": [{"alpha": 0.3}],
     "gelu": [{"approximate": True}],
     "leaky_relu": [{"negative_slope": 0.01}],
+    "celu": [{"alpha": 0.5}],
+    "hard_shrink": [{"threshold": 0.1}],
+    "soft_shrink": [{"threshold": 0.1}],
+    "squareplus": [{"b": 1.0}],
+    "threshold": [{"threshold": 0.3, "default_value": -2.0}],
 }
-ACTIVATIONS = with_options(activations.CATALOGUE, ACTIVATION_OPTIONS)
+#: Those that cannot be called with z alone.
+WITH_ARGUMENTS = {"threshold"}
+ACTIVATIONS = [
+    each
+    for each in with_options(activations.CATALOGUE, ACTIVATION_OPTIONS)
+    if each.values[1] or each.values[0].__name__ not in WITH_ARGUMENTS
+]
 
 
 @pytest.mark.parametrize(("activation", "options"), ACTIVATIONS)
@@ -92,7 +103,7 @@ ACTIVATIONS = with_options(activations.CATALOGUE, ACTIVATION_OPTIONS)
 def test_an_activation_is_what_it_states(activation, options, z):
     a = np.asarray(activation(z, **options))
     for row in range(3):
-        for place in range(4):
+        for place in range(a.shape[1]):
             stated = activations.formula(activation, numbers("z", z[row]), place, **options)
             check(stated, a[row, place])
 
@@ -101,13 +112,15 @@ def test_an_activation_is_what_it_states(activation, options, z):
 def test_an_activation_that_is_wrong_in_its_fourth_digit_does_not_hold(activation, options):
     z = np.array([[0.7, -0.4, 1.9, 0.2]], np.float32)
     a = np.asarray(jax.jit(lambda z: activation(z, **options))(z))
-    for place in range(4):
+    for place in range(a.shape[1]):
         if a[0, place]:
             check_forms(activations.formula(activation, numbers("z", z[0]), place, **options), a[0, place])
 
 
 @pytest.mark.parametrize("z", [np.nan, np.inf, -np.inf, 3e38, -3e38])
-@pytest.mark.parametrize("activation", entries(activations.CATALOGUE))
+@pytest.mark.parametrize(
+    "activation", [each for each in entries(activations.CATALOGUE) if each.__name__ not in WITH_ARGUMENTS]
+)
 def test_activations_of_what_is_no_longer_a_number(activation, z):
     row = np.array([[z, 1.0]], np.float32)
     for place, a in enumerate(np.asarray(activation(row))[0]):
@@ -140,7 +153,20 @@ LOSS_OPTIONS = {
         {"from_logits": True, "label_smoothing": 0.1},
     ],
     "SparseCategoricalCrossentropy": [{"from_logits": True}, {"ignore_class": 1}],
+    "BinaryFocalCrossentropy": [
+        {"apply_class_balancing": True, "gamma": 1.5},
+        {"from_logits": True, "label_smoothing": 0.1},
+    ],
+    "CategoricalFocalCrossentropy": [{"alpha": 0.5, "gamma": 3.0}, {"from_logits": True}],
+    "CategoricalGeneralizedCrossEntropy": [{"q": 0.9}],
+    "Dice": [{"axis": -1}],
+    "Tversky": [{"axis": -1}, {"axis": -1, "alpha": 0.3, "beta": 0.9}],
 }
+#: Losses whose targets are numbers of classes.
+OF_CLASS_NUMBERS = {"SparseCategoricalCrossentropy", "CategoricalGeneralizedCrossEntropy"}
+NUMBERED = {"sparse_categorical_crossentropy", "categorical_generalized_cross_entropy"}
+#: Losses of a whole batch, unless an axis is given.
+OF_BATCHES = {"Dice", "Tversky"}
 #: Losses of any numbers; the others are of probabilities.
 OF_ANY = {
     "MeanSquaredError",
@@ -154,7 +180,11 @@ OF_ANY = {
     "CategoricalHinge",
     "CosineSimilarity",
 }
-CLASSES = [each for each in with_options(losses.CATALOGUE, LOSS_OPTIONS) if isinstance(each.values[0], type)]
+CLASSES = [
+    each
+    for each in with_options(losses.CATALOGUE, LOSS_OPTIONS)
+    if isinstance(each.values[0], type) and (each.values[0].__name__ not in OF_BATCHES or each.values[1])
+]
 
 
 def check_losses(loss, y, p):
@@ -171,7 +201,7 @@ def test_a_loss_is_what_it_states(loss, options, data):
     name = loss.__name__
     elements = ANY if name in OF_ANY or options.get("from_logits") else SHARE
     y, p = data.draw(rows(ANY if name in OF_ANY else SHARE)), data.draw(rows(elements))
-    if name.startswith("Sparse"):
+    if name in OF_CLASS_NUMBERS:
         y = data.draw(arrays.arrays(np.int32, (4,), elements=st.integers(0, 2)))
     for stated, recorded in check_losses(loss(**options), y, p):
         check(stated, recorded)
@@ -181,17 +211,22 @@ def test_a_loss_is_what_it_states(loss, options, data):
 def test_a_loss_that_is_wrong_in_its_fourth_digit_does_not_hold(loss, options):
     y = np.array([[0.0, 1.0, 0.0], [0.25, 0.5, 0.0]], np.float32)
     p = np.array([[0.2, 0.3, 0.6], [0.1, 0.8, 0.4]], np.float32)
-    y = np.array([2, 0], np.int32) if loss.__name__.startswith("Sparse") else y
+    y = np.array([2, 0], np.int32) if loss.__name__ in OF_CLASS_NUMBERS else y
     for stated, recorded in check_losses(loss(**options), y, p):
         check_forms(stated, recorded)
 
 
 @pytest.mark.parametrize(
-    "function", [each for each in entries(losses.CATALOGUE) if not isinstance(each, type)]
+    "function",
+    [
+        each
+        for each in entries(losses.CATALOGUE)
+        if not isinstance(each, type) and each not in (losses.dice, losses.tversky)
+    ],
 )
 def test_a_loss_function_states_what_its_class_does(function):
     y, p = (
-        numbers("y", [2.0] if "sparse" in function.__name__ else [0.0, 1.0, 0.0]),
+        numbers("y", [2.0] if losses.as_loss(function).name in NUMBERED else [0.0, 1.0, 0.0]),
         numbers("p", [0.2, 0.3, 0.4]),
     )
     for made in (losses.as_loss(function), losses.FunctionLoss(function)):

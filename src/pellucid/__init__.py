@@ -12,7 +12,7 @@ Names are loaded when they are first used, so that what needs no JAX does not wa
 from __future__ import annotations
 
 import importlib
-import random
+import random as python_random
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from pellucid import losses as losses
     from pellucid import metrics as metrics
     from pellucid import models as models
+    from pellucid import ops as ops
     from pellucid import optimizers as optimizers
     from pellucid import plots as plots
+    from pellucid import random as random
     from pellucid import regularizers as regularizers
     from pellucid import saving as saving
     from pellucid import tables as tables
@@ -55,8 +57,10 @@ _namespaces = (
     "losses",
     "metrics",
     "models",
+    "ops",
     "optimizers",
     "plots",
+    "random",
     "regularizers",
     "saving",
     "tables",
@@ -85,11 +89,11 @@ def _module(name: str) -> ModuleType:
     if path in sys.modules:
         return sys.modules[path]
     numpy = sys.modules.get("numpy")
-    drawn, drawn_by_numpy = random.getstate(), numpy.random.get_state() if numpy else None
+    drawn, drawn_by_numpy = python_random.getstate(), numpy.random.get_state() if numpy else None
     try:
         return importlib.import_module(path)
     finally:
-        random.setstate(drawn)
+        python_random.setstate(drawn)
         if numpy:
             numpy.random.set_state(drawn_by_numpy)
 
@@ -100,6 +104,16 @@ def __getattr__(name: str) -> Any:
     if name in _names:
         return getattr(_module(_names[name]), name)
     raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext pellucid` does: from now on, `import keras` and `import tensorflow` give Pellucid."""
+    _module("standing_in.notebook").load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """What `%unload_ext pellucid` does: imports give what is installed again."""
+    _module("standing_in.notebook").unload(shell)
 
 
 def __dir__() -> list[str]:

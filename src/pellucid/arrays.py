@@ -12,6 +12,13 @@ import numpy as np
 type_of_floats = {"value": "float32"}
 place_of_channels = {"value": "channels_last"}
 
+#: The types that numbers can have.
+TYPES = (
+    *("float16", "float32", "float64", "bfloat16", "bool"),
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("string", "float8_e4m3fn", "float8_e5m2", "complex64", "complex128"),
+)
+
 Array = jax.Array
 #: Anything that jax.numpy takes as an array: NumPy and JAX arrays, numbers, lists, variables.
 ArrayLike = Any
@@ -84,6 +91,43 @@ def as_float(value: ArrayLike) -> Array:
     """Make a float array: floats keep their width, everything else gets the default one."""
     array = as_array(value)
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(floatx())
+
+
+def standardize_dtype(dtype: Any) -> str:
+    """The name of a type: of a NumPy or JAX type, of `int`, `float` or `bool`; None is the default float.
+
+    >>> standardize_dtype(float), standardize_dtype(int), standardize_dtype(np.dtype("uint8"))
+    ('float32', 'int32', 'uint8')
+    """
+    from pellucid.errors import ArgumentError, message
+
+    if dtype is None:
+        return floatx()
+    name = str(getattr(dtype, "name", None) or getattr(dtype, "__name__", dtype)).rpartition(".")[2]
+    name = {"int": "int32", "float": "float32", "complex": "complex64", "str": "string"}.get(name, name)
+    if name not in TYPES:
+        raise ArgumentError(
+            message("dtype is unknown.", came=repr(dtype), expected=f"{', '.join(TYPES[:13])}, ...")
+        )
+    return name
+
+
+def held_dtype(dtype: Any) -> Any:
+    """The type that the device holds where this one is asked for: without 64-bit types, one of 32 bits."""
+    return jax.dtypes.canonicalize_dtype(standardize_dtype(dtype))
+
+
+def result_type(*dtypes: Any) -> str:
+    """The type of what comes of numbers of several types; Python's `int` and `float` give way to others.
+
+    >>> result_type("int32", float), result_type("bfloat16", int), result_type("int8", "uint8")
+    ('float32', 'bfloat16', 'int16')
+    """
+    numbers = [each if each is int or each is float else held_dtype(each) for each in dtypes or (None,)]
+    found, weak = jax.dtypes.result_type(*numbers, return_weak_type_flag=True)
+    if weak:
+        return floatx() if is_float(found) else standardize_dtype(int)
+    return str(found)
 
 
 def is_float(dtype: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: `pellucid fit`, `predict`, `describe`, `show` and `explain`.
+"""The command line: `pellucid fit`, `predict`, `describe`, `show`, `explain` and `run`.
 
 What a command needs is imported when it runs, so that `--help` answers at once.
 """
@@ -419,6 +419,35 @@ def explain(
 
     found = explain_row(file, table, row, values, threshold)
     typer.echo(_plain(found.story(layer=layer, unit=unit, detail="full" if full else "short")))
+
+
+# run
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+@_ended_plainly
+def run(
+    script: Annotated[str, typer.Argument(metavar="SCRIPT.py", help="A Python script that uses Keras.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ARGS]...", help="The script's own arguments.")
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            "--open",
+            metavar="FILE_OR_DIR",
+            help="Keep each training in a file that pellucid show opens: FILE.pellucid, or in a directory.",
+            show_default=False,
+        ),
+    ] = None,
+    module: Annotated[
+        bool, typer.Option("-m", help="SCRIPT.py is the name of a module, as for python -m.")
+    ] = False,
+) -> None:
+    """Run an unchanged Keras or tf.keras script on Pellucid, and say which of its trainings can be opened."""
+    from pellucid.standing_in import script as scripts
+
+    sys.exit(scripts.run(script, arguments or (), module=module, keep=keep))
 
 
 # What is printed.

@@ -7,13 +7,16 @@ nothing that is not a number, nothing that is not finite. `Stream`s give such ro
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
 
 import jax
 import numpy as np
 
+from pellucid import seeds
 from pellucid.arrays import Arrays, width_for_device
 from pellucid.errors import DataError, ShapeError, message
 from pellucid.variables import Variable
@@ -323,10 +326,76 @@ def unpack(data: Any) -> tuple[Any, Any, Any]:
     return data, None, None
 
 
+class PyDataset:
+    """Batches by number: a class of one's own gives them in `__getitem__` and counts them in `__len__`.
+
+    `fit` reads them once each epoch, in another order if it shuffles; the rows of a batch stay together.
+
+    Args:
+        workers: how many threads read batches ahead; 1 reads none ahead.
+        use_multiprocessing: taken for Keras's sake; it is threads that read.
+        max_queue_size: how many batches are read ahead at most.
+
+    Example:
+        >>> class Squares(PyDataset):
+        ...     def __len__(self):
+        ...         return 2
+        ...     def __getitem__(self, index):
+        ...         x = np.arange(3.0) + 3 * index
+        ...         return x, x**2
+        >>> [y.tolist() for x, y in Squares()]
+        [[0.0, 1.0, 4.0], [9.0, 16.0, 25.0]]
+    """
+
+    workers = 1
+    use_multiprocessing = False
+    max_queue_size = 10
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __getitem__(self, index: int) -> Any:
+        """The batch of this number: (x,), (x, y) or (x, y, sample_weight)."""
+        raise NotImplementedError
+
+    @property
+    def num_batches(self) -> int | None:
+        """How many batches there are; None is no end of them."""
+        if hasattr(self, "__len__"):
+            return len(cast(Any, self))
+        raise NotImplementedError("You need to implement __len__, or the num_batches property.")
+
+    def __iter__(self) -> Iterator[Any]:
+        count = self.num_batches
+        return (self[number] for number in (itertools.count() if count is None else range(count)))
+
+    def on_epoch_begin(self) -> None:
+        """Called before each epoch."""
+
+    def on_epoch_end(self) -> None:
+        """Called after each epoch: the place to shuffle rows."""
+
+
+def _read_ahead(source: Any, order: Iterable[int], workers: int, ahead: int) -> Iterator[Any]:
+    """The batches of these numbers, in this order, read by several threads."""
+    with ThreadPoolExecutor(workers) as readers:
+        waiting: deque[Future[Any]] = deque()
+        for number in order:
+            waiting.append(readers.submit(source.__getitem__, number))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
 class Stream:
     """Batches from a generator, a data loader, a `PyDataset`, or anything else that iterates."""
 
-    def __init__(self, source: Any, class_weight: Mapping[Any, float] | None = None) -> None:
+    def __init__(
+        self, source: Any, class_weight: Mapping[Any, float] | None = None, shuffle: bool = False
+    ) -> None:
         self.source = source
         self.class_weight = class_weight
         #: How a batch becomes rows, and what is done with them as they are read: a model puts its own here.
@@ -342,12 +411,17 @@ class Stream:
             count = getattr(source, "num_batches", None)
             self.length = count if isinstance(count, int) else None
         self.restarts = not hasattr(source, "__next__")
+        #: Whether each epoch takes the batches in another order: a source that can be asked for any of them.
+        self.shuffles = bool(shuffle) and isinstance(source, PyDataset) and self.length is not None
 
     def _start(self) -> Iterator[Any]:
         source = self.source
-        if hasattr(source, "__getitem__") and self.length is not None:
-            return (source[number] for number in range(self.length))
-        return iter(cast(Iterable[Any], source))
+        if not hasattr(source, "__getitem__") or self.length is None:
+            return iter(cast(Iterable[Any], source))
+        order = seeds.batch_order(self.length) if self.shuffles else range(self.length)
+        if (workers := getattr(source, "workers", 1)) > 1 and isinstance(source, PyDataset):
+            return _read_ahead(source, order, workers, source.max_queue_size)
+        return (source[number] for number in order)
 
     def peek(self) -> Rows:
         """The first batch, which stays to be read."""
@@ -382,6 +456,11 @@ class Stream:
             given = True
             yield self.prepare(self.make(*unpack(item), self.class_weight))
 
+    def epoch_begins(self) -> None:
+        """Tell the source, if it wants to know."""
+        if isinstance(self.source, PyDataset):
+            self.source.on_epoch_begin()
+
     def epoch_ends(self) -> None:
         """Let the source shuffle, if it does."""
         if hasattr(self.source, "on_epoch_end"):
@@ -391,3 +470,4 @@ class Stream:
         """Read from the source's beginning next, where it has one."""
         if self.restarts:
             self._iterator = None
+            self._peeked.clear()

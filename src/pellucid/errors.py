@@ -5,8 +5,12 @@
     +-- DataError         (ValueError)    rows, columns, labels or tables that cannot be used
     +-- ArgumentError     (ValueError)    an argument that cannot mean anything
     |   +-- UnknownNameError              a loss, layer, metric... that does not exist
+    |   +-- KindError     (TypeError)     something of another kind than is needed
     +-- StateError        (RuntimeError)  the right call at the wrong time: predict before fit, ...
     +-- FileError         (ValueError)    a file that is missing, damaged, or of another kind
+    +-- MissingError                      what a script asks Keras or TensorFlow for, and is not here
+        +-- MissingNameError    (AttributeError)
+        +-- MissingModuleError  (ModuleNotFoundError)
 
 Every message says what came, what was expected and how to mend it.
 """
@@ -37,12 +41,28 @@ class UnknownNameError(ArgumentError):
     """A name that does not exist here."""
 
 
+class KindError(ArgumentError, TypeError):
+    """Something of another kind than is needed. Also a TypeError, because Keras raises that."""
+
+
 class StateError(PellucidError, RuntimeError, ValueError):
     """The right call at the wrong time. Also a ValueError, because Keras raises that."""
 
 
 class FileError(PellucidError, ValueError):
     """A file that is missing, damaged, or of another kind."""
+
+
+class MissingError(PellucidError):
+    """What a script asks Keras or TensorFlow for, and is not here."""
+
+
+class MissingNameError(MissingError, AttributeError):
+    """The same, asked for as an attribute: hasattr says no."""
+
+
+class MissingModuleError(MissingError, ModuleNotFoundError):
+    """The same, asked for by an import."""
 
 
 def message(what: str, *, came: object = None, expected: object = None, mend: str = "") -> str:

@@ -328,6 +328,7 @@ class StreamTraining:
         plan = self.plan
         for epoch in range(plan.initial_epoch, plan.epochs):
             plan.callbacks.on_epoch_begin(epoch)
+            self.stream.epoch_begins()
             began = time.perf_counter()
             if self.record is not None:
                 self.record.facts.first_epoch = plan.initial_epoch

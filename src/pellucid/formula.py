@@ -20,8 +20,8 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -400,6 +400,11 @@ def tanh(x: Any) -> Expression:
 def erf(x: Any) -> Expression:
     """The error function."""
     return Function("erf", [x])
+
+
+def sign(x: Any) -> Expression:
+    """-1, 0 or 1."""
+    return Function("sign", [x])
 
 
 class Extreme(Expression):
@@ -1231,6 +1236,7 @@ class Unit:
         slopes: the gradients of the cost by "z" and "output", where they are known.
         among_others: whether numbers of other examples come beside these, so that names say whose.
         of_loss: whether slopes are those of the example's own loss, and not of the cost.
+        times: which time of a sequence it is, where the layer was called at each (see `at`).
     """
 
     layer: str
@@ -1244,17 +1250,41 @@ class Unit:
     slopes: Mapping[str, NumPy] = field(default_factory=dict[str, NumPy])
     among_others: bool = False
     of_loss: bool = True
+    times: tuple[int, ...] = ()
+
+    def at(self, time: int, over: Collection[str] | None = None, shared: Collection[str] = ()) -> Unit:
+        """The same number, seen at one time of a sequence: as if there was no other time.
+
+        Args:
+            time: which time; `index` loses its first entry, which is the time.
+            over: the arrays that have an axis of times, behind that of the rows; None: all of them.
+            shared: those of them that are for the whole batch, and have times first.
+        """
+
+        def then(arrays: Mapping[str, NumPy]) -> dict[str, NumPy]:
+            return {
+                name: array
+                if over is not None and name not in over
+                else array[time]
+                if name in shared
+                else array[:, time]
+                for name, array in arrays.items()
+            }
+
+        arrays, slopes = then(self.arrays), then(self.slopes)
+        return replace(self, arrays=arrays, slopes=slopes, index=self.index[1:], times=(*self.times, time))
 
     def number(self, what: str, *index: int) -> Number:
         """A number of this example: `unit.number("input", 2)`."""
         value = self.arrays[what][(self.example, *index)]
-        among = (self.example,) if self.among_others else ()
+        among = (*((self.example,) if self.among_others else ()), *self.times)
         if what == "input" and self.columns and len(index) == 1:
             return Number(value, indexed(self.columns[index[0]], among))
         return Number(value, indexed(f"{self.layer}.{what}", (*among, *index)))
 
     def slope(self, what: str, value: Any, *index: int) -> Number:
         """The gradient, of this example's loss or of the cost, by one of its numbers: `slope("z", d, 3)`."""
+        index = (*self.times, *index)
         if not self.of_loss:
             return Number(value, indexed(f"{self.layer}.d_{what}", (self.example, *index)))
         return Number(value, f"dloss[{self.example}]/d{indexed(what, index)}")
@@ -1262,7 +1292,7 @@ class Unit:
     def gradient(self, what: str, *index: int) -> Number:
         """The gradient of the cost by a number of this example: `unit.gradient("z", 3)`."""
         value = self.slopes[what][(self.example, *index)]
-        return Number(value, indexed(f"{self.layer}.d_{what}", index))
+        return Number(value, indexed(f"{self.layer}.d_{what}", (*self.times, *index)))
 
     def row(self, what: str) -> NumPy:
         """All numbers of this example: `unit.row("input")`."""
@@ -1270,7 +1300,7 @@ class Unit:
 
     def shared(self, what: str, *index: int) -> Number:
         """A number that the layer handed out for the whole batch: `unit.shared("mean", 2)`."""
-        return Number(self.arrays[what][index], indexed(f"{self.layer}.{what}", index))
+        return Number(self.arrays[what][index], indexed(f"{self.layer}.{what}", (*self.times, *index)))
 
     def weight(self, variable: Any, *index: int) -> Number:
         """A weight before the step: `unit.weight(self.kernel, 2, 3)`."""

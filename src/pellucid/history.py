@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,6 +35,9 @@ NumPy = np.ndarray[Any, Any]
 SAMPLED = 100
 #: How many bytes of weights, at most, `costs_at` gives to the device at once.
 TAKEN_AT_ONCE = 2**26
+
+#: Told of each training that has ended, also of one that ended with an error.
+listeners: list[Callable[[History], None]] = []
 
 
 class StepLog(Mapping[str, NumPy]):
@@ -177,6 +180,8 @@ class History(callbacks.History):
             self._final = {p: np.array(v) if isinstance(v, np.ndarray) else v for p, v in values}
             if self._folder is not None:
                 self._folder.end(self._final)
+        for listen in listeners:
+            listen(self)
 
     def _recorded(self) -> Replay:
         if self._replay is None:
@@ -197,6 +202,11 @@ class History(callbacks.History):
     def steps(self) -> int:
         """How many training steps there were; 0 if they were not recorded."""
         return self._replay.record.steps if self._replay is not None else 0
+
+    @property
+    def why_not(self) -> str:
+        """Why the steps cannot be opened; empty if they can."""
+        return self._why_not if self._replay is None else ""
 
     @property
     def nbytes(self) -> int:
@@ -338,7 +348,8 @@ class History(callbacks.History):
         variables = [*parts.weights, *parts.others]
         ended = {each.path: np.asarray(self._final.get(each.path, each.value)) for each in variables}
         # Where rows or their losses do not simply add up, all of them are taken at once.
-        adds_up = parts.objective.loss is None or parts.objective.loss.reduction == "sum_over_batch_size"
+        losses = [target.loss for target in parts.objective.targets if target.loss is not None]
+        adds_up = all(loss.reduction == "sum_over_batch_size" for loss in losses)
         batches = engine.cut(data.count, PREDICTED_AT_ONCE if adds_up else data.count, False)
         if batches.exact:
             batches = engine.cut(data.count, data.count, False)

@@ -272,7 +272,7 @@ def _compiled(parts: Parts) -> dict[str, Any]:
     config: dict[str, Any] = {
         "optimizer": parts.optimizer,
         "loss": objective.given_loss,
-        "loss_weights": objective.loss_weight,
+        "loss_weights": objective.given_loss_weights,
         "metrics": objective.given_metrics,
         "weighted_metrics": objective.given_weighted,
     }

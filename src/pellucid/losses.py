@@ -7,13 +7,14 @@ neither in the sum nor in the number of examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pellucid import naming
 from pellucid.arrays import Array, ArrayLike, as_array, as_float, floatx
 from pellucid.errors import ArgumentError, DataError, ShapeError, message
 from pellucid.formula import (
@@ -24,10 +25,12 @@ from pellucid.formula import (
     Let,
     Number,
     at_least,
+    exponentials,
     largest,
     log,
     log_sum_exp,
     mean,
+    sigmoid,
     softplus,
     sqrt,
     statement_of,
@@ -354,8 +357,9 @@ def sparse_categorical_crossentropy(
     if y.shape != p.shape[:-1]:
         raise ShapeError(
             message(
-                "sparse_categorical_crossentropy: each row of outputs needs the number of its class.",
-                came=f"targets of shape {y.shape}, outputs of shape {p.shape}",
+                "sparse_categorical_crossentropy: Arguments `target` and `output` must have the same shape "
+                f"up until the last dimension: target.shape={y.shape}, output.shape={p.shape}",
+                came="another number of classes than of rows of outputs",
                 expected=f"targets of shape {p.shape[:-1]}",
                 mend="put a Flatten layer before the Dense layers."
                 if y.ndim < p.ndim - 1
@@ -366,6 +370,157 @@ def sparse_categorical_crossentropy(
     one_hot = jax.nn.one_hot(classes, p.shape[axis], axis=axis, dtype=p.dtype)
     losses = -jnp.sum(one_hot * _log_probabilities(p, from_logits, axis), axis=axis)
     return losses if ignore_class is None else jnp.where(classes == ignore_class, 0.0, losses)
+
+
+def _focal(
+    y: Expression,
+    p: Expression,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Expression:
+    if label_smoothing:
+        y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    p = sigmoid(p) if from_logits else p
+    focal = (1 - (y * p + (1 - y) * (1 - p))) ** gamma * _binary_crossentropy(y, p)
+    return (y * alpha + (1 - y) * (1 - alpha)) * focal if apply_class_balancing else focal
+
+
+@CATALOGUE.entry()
+@states(_mean_of(_focal))
+def binary_focal_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Array:
+    """loss = mean((1 - p_t)^gamma * binary crossentropy), p_t the probability of what is right.
+
+    Examples that are right already count little. Lin et al., 2017.
+
+    Args:
+        y_true, y_pred, from_logits, label_smoothing, axis: as for `binary_crossentropy`.
+        apply_class_balancing: whether losses of class 1 are multiplied by alpha, of class 0 by 1 - alpha.
+        alpha: see there.
+        gamma: 0 gives the plain crossentropy.
+    """
+    y, p = _pair(y_true, y_pred)
+    _same_shape(y, p, "binary_focal_crossentropy")
+    if label_smoothing:
+        y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    p = jax.nn.sigmoid(p) if from_logits else p
+    inside = jnp.clip(p, EPSILON, 1.0 - EPSILON)
+    plain = -(y * jnp.log(inside) + (1.0 - y) * jnp.log(1.0 - inside))
+    focal = jnp.power(1.0 - (y * p + (1.0 - y) * (1.0 - p)), gamma) * plain
+    if apply_class_balancing:
+        focal = (y * alpha + (1.0 - y) * (1.0 - alpha)) * focal
+    return jnp.mean(focal, axis=axis)
+
+
+def _categorical_focal(
+    y: Sequence[Expression],
+    p: Sequence[Expression],
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Expression:
+    if label_smoothing:
+        y = [each * (1.0 - label_smoothing) + label_smoothing / len(y) for each in y]
+    if from_logits:
+        powers, _ = exponentials(p)
+        p = [each / total(powers) for each in powers]
+    sum_of_p = Let("sum_p", total(p))
+    inside = [_inside(each / sum_of_p) for each in p]
+    return total(alpha * (1 - q) ** gamma * -(y * log(q)) for y, q in zip(y, inside, strict=True))
+
+
+@CATALOGUE.entry()
+@states(_categorical_focal)
+def categorical_focal_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Array:
+    """loss = -sum(alpha * (1 - p)^gamma * y * log(p)), with y one-hot. Lin et al., 2017."""
+    y, p = _pair(y_true, y_pred)
+    _same_shape(y, p, "categorical_focal_crossentropy")
+    if label_smoothing:
+        y = y * (1.0 - label_smoothing) + label_smoothing / y.shape[-1]
+    p = jax.nn.softmax(p, axis=axis) if from_logits else p
+    p = jnp.clip(p / jnp.sum(p, axis=axis, keepdims=True), EPSILON, 1.0 - EPSILON)
+    return jnp.sum(jnp.power(1.0 - p, gamma) * alpha * (-y * jnp.log(p)), axis=axis)
+
+
+def _generalized(y: Sequence[Expression], p: Sequence[Expression], q: float = 0.5) -> Expression:
+    return (1 - p[int(y[0].value)] ** q) / q
+
+
+@CATALOGUE.entry()
+@states(_generalized)
+def categorical_generalized_cross_entropy(y_true: ArrayLike, y_pred: ArrayLike, q: float = 0.5) -> Array:
+    """loss = (1 - p^q) / q, p the probability of class number y; few wrong labels do little harm.
+
+    Near q = 0 it is the crossentropy, at q = 1 the absolute error. Zhang & Sabuncu, 2018.
+    """
+    p, y = as_float(y_pred), as_array(y_true)
+    y = y[..., 0] if y.ndim == p.ndim and y.shape[-1] == 1 else y
+    one_hot = jax.nn.one_hot(y.astype("int32"), p.shape[-1], dtype=p.dtype)
+    return (1.0 - jnp.power(jnp.sum(p * one_hot, axis=-1), q)) / q
+
+
+def _tversky(
+    y: Sequence[Expression], p: Sequence[Expression], alpha: float = 0.5, beta: float = 0.5, axis: Any = None
+) -> Expression:
+    pairs = list(zip(y, p, strict=True))
+    both = Let("both", total(y * p for y, p in pairs))
+    below = both + alpha * total((1 - p) * y for y, p in pairs) + beta * total(p * (1 - y) for y, p in pairs)
+    return 1 - both / (below + EPSILON)
+
+
+@CATALOGUE.entry()
+@states(_tversky)
+def tversky(
+    y_true: ArrayLike, y_pred: ArrayLike, alpha: float = 0.5, beta: float = 0.5, axis: Any = None
+) -> Array:
+    """loss = 1 - TP / (TP + alpha * sum((1 - p) * y) + beta * sum(p * (1 - y))), TP = sum(y * p).
+
+    The sums are over all numbers of the batch, or over an axis (or several). Salehi et al., 2017.
+    """
+    y, p = _pair(y_true, y_pred)
+    both = jnp.sum(y * p, axis=axis)
+    missed, wrong = jnp.sum((1.0 - p) * y, axis=axis), jnp.sum(p * (1.0 - y), axis=axis)
+    return 1.0 - both / (both + missed * alpha + wrong * beta + EPSILON)
+
+
+def _dice(y: Sequence[Expression], p: Sequence[Expression], axis: Any = None) -> Expression:
+    both = total(y * p for y, p in zip(y, p, strict=True))
+    return 1 - 2 * both / (total(y) + total(p) + EPSILON)
+
+
+@CATALOGUE.entry()
+@states(_dice)
+def dice(y_true: ArrayLike, y_pred: ArrayLike, axis: Any = None) -> Array:
+    """loss = 1 - 2 * sum(y * p) / (sum(y) + sum(p)).
+
+    The sums are over all numbers of the batch, or over an axis (or several): (1, 2, 3) gives a loss for
+    each picture.
+    """
+    y, p = _pair(y_true, y_pred)
+    both = jnp.sum(y * p, axis=axis)
+    return 1.0 - 2.0 * both / (jnp.sum(y, axis=axis) + jnp.sum(p, axis=axis) + EPSILON)
 
 
 class Loss(Configurable):
@@ -394,14 +549,20 @@ class Loss(Configurable):
         if reduction not in REDUCTIONS:
             raise ArgumentError(
                 message(
-                    "reduction is unknown.",
+                    "Invalid value for argument `reduction`.",
                     came=repr(reduction),
                     expected=", ".join(str(each) for each in REDUCTIONS),
                 )
             )
         self.name = name or snake_case(type(self).__name__)
         self.reduction = reduction
-        self.dtype = dtype or floatx()
+        # A policy says what is computed in.
+        self._dtype = None if dtype is None else str(getattr(dtype, "compute_dtype", dtype))
+
+    @property
+    def dtype(self) -> str:
+        """What is computed in."""
+        return self._dtype or floatx()
 
     def call(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
         """The loss of each example."""
@@ -462,7 +623,9 @@ class Loss(Configurable):
         return reduce(values, sample_weight, self.reduction, valid, rows, mask)
 
     def converted(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-        """Targets and outputs, widened where layers compute in 16 bits: losses do not."""
+        """Targets and outputs in the loss's type, if it was given one; losses do not compute in 16 bits."""
+        if self._dtype is not None:
+            return as_array(y_true, self._dtype), as_array(y_pred, self._dtype)
         if str(getattr(y_pred, "dtype", "")) in ("float16", "bfloat16"):
             y_pred = as_array(y_pred).astype(self.dtype)
         return y_true, y_pred
@@ -600,9 +763,25 @@ def _paired_targets(self: Any, y_true: np.ndarray[Any, Any], outputs: tuple[int 
         )
 
 
-def _class(name: str, function: Callable[..., Any], *aliases: str, **options: Any) -> Any:
-    """Make the class of a loss function: its options become the constructor's arguments."""
+def _class(
+    name: str,
+    function: Callable[..., Any],
+    *,
+    order: Sequence[str] = (),
+    rows_independent: bool = True,
+    **options: Any,
+) -> Any:
+    """Make the class of a loss function: its options become the constructor's arguments.
+
+    Args:
+        name: the name of the class.
+        function: the loss function.
+        order: the order of the arguments by position, if `reduction` and `name` do not come last.
+        rows_independent: whether an example's loss depends on that example alone.
+        options: the options of the function, and their defaults.
+    """
     names = list(options)
+    places = order or (*names, "reduction", "name", "dtype")
 
     def init(
         self: Loss,
@@ -612,10 +791,9 @@ def _class(name: str, function: Callable[..., Any], *aliases: str, **options: An
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        Loss.__init__(self, name or str(function.__name__), reduction, dtype)
-        given = dict(zip([*names, "reduction", "name"], args, strict=False))
-        self.reduction = given.pop("reduction", self.reduction)
-        self.name = given.pop("name", None) or self.name
+        given = dict(zip(places, args, strict=False))
+        name = given.pop("name", name) or str(function.__name__)
+        Loss.__init__(self, name, given.pop("reduction", reduction), given.pop("dtype", dtype))
         unknown = [each for each in kwargs if each not in options]
         if unknown:
             raise ArgumentError(
@@ -651,7 +829,7 @@ def _class(name: str, function: Callable[..., Any], *aliases: str, **options: An
             "formula": formula,
             "get_config": get_config,
             "check_targets": _paired_targets,
-            "rows_independent": True,
+            "rows_independent": rows_independent,
             "__module__": __name__,
             "__doc__": function.__doc__,
         },
@@ -681,6 +859,40 @@ BinaryCrossentropy: Any = _class(
 CategoricalCrossentropy: Any = _class(
     "CategoricalCrossentropy", categorical_crossentropy, from_logits=False, label_smoothing=0.0, axis=-1
 )
+BinaryFocalCrossentropy: Any = _class(
+    "BinaryFocalCrossentropy",
+    binary_focal_crossentropy,
+    apply_class_balancing=False,
+    alpha=0.25,
+    gamma=2.0,
+    from_logits=False,
+    label_smoothing=0.0,
+    axis=-1,
+)
+CategoricalFocalCrossentropy: Any = _class(
+    "CategoricalFocalCrossentropy",
+    categorical_focal_crossentropy,
+    alpha=0.25,
+    gamma=2.0,
+    from_logits=False,
+    label_smoothing=0.0,
+    axis=-1,
+)
+CategoricalGeneralizedCrossEntropy: Any = _class(
+    "CategoricalGeneralizedCrossEntropy", categorical_generalized_cross_entropy, q=0.5
+)
+Tversky: Any = _class(
+    "Tversky",
+    tversky,
+    order=("alpha", "beta", "reduction", "name", "axis", "dtype"),
+    rows_independent=False,
+    alpha=0.5,
+    beta=0.5,
+    axis=None,
+)
+Dice: Any = _class(
+    "Dice", dice, order=("reduction", "name", "axis", "dtype"), rows_independent=False, axis=None
+)
 SparseCategoricalCrossentropy: Any = _class(
     "SparseCategoricalCrossentropy",
     sparse_categorical_crossentropy,
@@ -692,19 +904,21 @@ SparseCategoricalCrossentropy: Any = _class(
 
 def _binary_targets(self: Any, y_true: np.ndarray[Any, Any], outputs: tuple[int | None, ...]) -> None:
     _paired_targets(self, y_true, outputs)
-    _finite_between(y_true, 0, 1, "binary_crossentropy", "code the two classes as 0 and 1.")
+    _finite_between(y_true, 0, 1, str(self.name), "code the two classes as 0 and 1.")
 
 
 def _class_targets(self: Any, y_true: np.ndarray[Any, Any], outputs: tuple[int | None, ...]) -> None:
-    classes = outputs[self.axis]
-    labels = y_true if self.ignore_class is None else np.where(y_true == self.ignore_class, 0, y_true)
+    classes, ignored = outputs[getattr(self, "axis", -1)], getattr(self, "ignore_class", None)
+    labels = y_true if ignored is None else np.where(y_true == ignored, 0, y_true)
     if classes is not None:
         mend = f"number the classes from 0, or give the last layer a unit for each class (it has {classes})."
-        _finite_between(labels, 0, classes - 1, "sparse_categorical_crossentropy", mend)
+        _finite_between(labels, 0, classes - 1, str(self.name), mend)
 
 
 BinaryCrossentropy.check_targets = _binary_targets
+BinaryFocalCrossentropy.check_targets = _binary_targets
 SparseCategoricalCrossentropy.check_targets = _class_targets
+CategoricalGeneralizedCrossEntropy.check_targets = _class_targets
 
 
 def get(identifier: Any) -> Any:
@@ -726,3 +940,17 @@ def as_loss(identifier: Any) -> Loss:
     if callable(found):
         return FunctionLoss(found)
     raise ArgumentError(message("this is not a loss.", came=repr(identifier), expected="a name or a loss"))
+
+
+def serialize(loss: Any) -> Any:
+    """A loss, or a loss function, as plain data."""
+    return naming.serialize(loss)
+
+
+def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The loss that `serialize` wrote down.
+
+    >>> deserialize(serialize(Huber(delta=0.5))).delta
+    0.5
+    """
+    return CATALOGUE.make(name, custom_objects)

@@ -1,32 +1,49 @@
 """How a gradient moves a weight: the update, with everything it remembers kept in variables.
 
 An optimizer gives one rule, `update_step(gradient, variable, learning_rate)`. What happens around
-it is the same for all, in Keras's order: clip the gradients, decay the weights, apply the rule,
-apply the constraints, count the step.
+it is the same for all, in Keras's order: gather gradients over several steps if that is asked for,
+clip them, decay the weights, apply the rule, average the weights if that is asked for, apply the
+constraints, count the step.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
+import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pellucid import naming
 from pellucid import schedules as schedules
 from pellucid.arrays import Array, ArrayLike, as_array, floatx
-from pellucid.errors import ArgumentError, StateError, did_you_mean, message
-from pellucid.formula import Expression, Let, Moved, Number, largest, sqrt, sum_over, total, within
-from pellucid.naming import Catalogue, Configurable, snake_case
+from pellucid.errors import ArgumentError, KindError, ShapeError, StateError, did_you_mean, message
+from pellucid.formula import Expression, Let, Moved, Number, largest, sign, sqrt, sum_over, total, within
+from pellucid.naming import Catalogue, Configurable, automatic_name, snake_case
 from pellucid.schedules import LearningRateSchedule
-from pellucid.variables import Variable, hand_out
+from pellucid.variables import Scope, Variable, hand_out
+
+# As in Keras, `from pellucid.optimizers.schedules import CosineDecay` works.
+sys.modules[f"{__name__}.schedules"] = schedules
 
 CATALOGUE = Catalogue("optimizer")
 #: The arguments that every optimizer takes.
-_SHARED = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "name")
+_SHARED = (
+    "weight_decay",
+    "clipnorm",
+    "clipvalue",
+    "global_clipnorm",
+    "use_ema",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+    "gradient_accumulation_steps",
+    "name",
+)
 
 
 class Optimizer(Configurable):
@@ -38,14 +55,33 @@ class Optimizer(Configurable):
         clipnorm: the largest length (2-norm) of the gradient of one variable.
         clipvalue: the largest absolute value of one entry of a gradient.
         global_clipnorm: the largest length of all gradients taken together.
+        use_ema: whether a running mean of each weight is kept; `fit` ends with these means as weights.
+        ema_momentum: how much of the mean is kept in each step.
+        ema_overwrite_frequency: after how many steps, each time, the means become the weights; or never
+            before the end.
+        loss_scale_factor: not supported: training here is in whole floats.
+        gradient_accumulation_steps: how many steps share one update, by the mean of their gradients.
         name: its name.
+
+    Example, an optimizer of one's own:
+        >>> class Half(Optimizer):
+        ...     def build(self, variables):
+        ...         super().build(variables)
+        ...         self.means = self.add_optimizer_variables(variables, "mean")
+        ...     def update_step(self, gradient, variable, learning_rate):
+        ...         mean = self.means[self._get_variable_index(variable)]
+        ...         self.assign(mean, (mean + gradient) / 2)
+        ...         self.assign_sub(variable, learning_rate * mean)
+        >>> weight = Variable([1.0])
+        >>> Half(0.5).apply([[2.0]], [weight]); float(weight[0])
+        0.5
     """
 
     namespace = "keras.optimizers"
     #: What is remembered for each weight, in the order of Keras's files.
     slots: tuple[str, ...] = ()
-    #: The slots that Keras's files have side by side for each weight; others come one slot after another.
-    together: tuple[str, ...] = ("momentum", "velocity")
+    #: Those of them that lie behind the others, for all weights together.
+    apart: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -74,33 +110,54 @@ class Optimizer(Configurable):
                     mend=mend,
                 )
             )
-        for option, given in (
-            ("use_ema", use_ema),
-            ("loss_scale_factor", loss_scale_factor),
-            ("gradient_accumulation_steps", gradient_accumulation_steps),
-        ):
-            if given:
-                raise ArgumentError(
-                    message(f"{option} is not supported yet.", came=given, mend=f"leave {option} out.")
+        if loss_scale_factor:
+            raise ArgumentError(
+                message(
+                    "loss_scale_factor is not supported: gradients of whole floats need no scale.",
+                    came=loss_scale_factor,
+                    mend="leave loss_scale_factor out.",
                 )
+            )
+        if gradient_accumulation_steps and not gradient_accumulation_steps >= 2:
+            raise ArgumentError(
+                message(
+                    "`gradient_accumulation_steps` must be an integer >= 2.",
+                    came=gradient_accumulation_steps,
+                )
+            )
+        if use_ema and not 0.0 <= ema_momentum <= 1.0:
+            raise ArgumentError(message("`ema_momentum` must be in the range [0, 1].", came=ema_momentum))
+        every = ema_overwrite_frequency
+        if use_ema and every and (not isinstance(every, int) or every < 1):
+            raise ArgumentError(
+                message("`ema_overwrite_frequency` must be an integer >= 1 or None.", came=every)
+            )
         limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         set_limits = [name for name, limit in limits.items() if limit is not None]
         if len(set_limits) > 1:
             raise ArgumentError(
-                message("gradients are clipped in one way only.", came=set_limits, expected="one of them")
+                message(
+                    "Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set.", came=set_limits
+                )
             )
         if any(limit is not None and limit <= 0 for limit in limits.values()):
             raise ArgumentError(message(f"{set_limits[0]} must be positive.", came=limits[set_limits[0]]))
         if weight_decay is not None and weight_decay < 0:
             raise ArgumentError(message("weight_decay cannot be negative.", came=weight_decay))
-        self.name = name or snake_case(type(self).__name__)
+        self.name = name or automatic_name(snake_case(type(self).__name__))
         self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
         self.global_clipnorm = global_clipnorm
+        self.use_ema, self.ema_momentum = use_ema, ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
         self.built = False
-        self.iterations = Variable(
+        self._iterations = Variable(
             np.zeros((), np.int32), trainable=False, name="iteration", path=f"{self.name}/iteration"
         )
-        self._variables: list[Variable] = [self.iterations]
+        self._variables: list[Variable] = [self._iterations]
+        #: The weights that it was built for.
+        self._moved: list[Variable] = []
         self._schedule: Any = None
         self._rate: Variable | None = None
         if isinstance(learning_rate, Mapping | str):
@@ -121,6 +178,16 @@ class Optimizer(Configurable):
         self._not_decayed_names: list[str] = []
 
     @property
+    def iterations(self) -> Any:
+        """How many updates there have been."""
+        steps = self.gradient_accumulation_steps
+        return as_array(self._iterations.value) // steps if steps else self._iterations
+
+    def number_of_update(self, dtype: Any) -> Array:
+        """The number of the update that is being made, from 1."""
+        return (as_array(self.iterations) + 1).astype(dtype)
+
+    @property
     def learning_rate(self) -> Any:
         """The learning rate: a variable that can be assigned, or the value of the schedule now."""
         if self._rate is not None:
@@ -128,18 +195,18 @@ class Optimizer(Configurable):
         if self._schedule is None:
             return as_array(np.nan)  # it is inside an optax transformation, and not known
         if isinstance(self._schedule, LearningRateSchedule):
-            return self._schedule(self.iterations.value)
+            return self._schedule(self._iterations.value)
         return as_array(self._schedule()).astype(floatx())
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        if isinstance(value, LearningRateSchedule):
+        if isinstance(value, LearningRateSchedule) or (callable(value) and not hasattr(value, "shape")):
+            self._variables = [each for each in self._variables if each is not self._rate]
             self._schedule, self._rate = value, None
-            self._variables = [each for each in self._variables if each.name != "learning_rate"]
         elif self._rate is None:
-            raise StateError(
+            raise KindError(
                 message(
-                    "this learning rate follows a schedule and cannot be set.",
+                    "This optimizer was created with a `LearningRateSchedule`, and its rate cannot be set.",
                     came=value,
                     expected="an optimizer made with a number as its learning_rate",
                 )
@@ -161,25 +228,39 @@ class Optimizer(Configurable):
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Make the slots of these weights."""
-        for variable in variables:
-            self.add_slots(variable)
+        if self.built:
+            return
+        for group in self._groups():
+            for variable in variables:
+                self._add_group(variable, group)
+        self._moved = list(variables)
         self.built = True
 
+    def _groups(self) -> list[tuple[str, ...]]:
+        """The slots that lie together for each weight, in the order of Keras's files."""
+        groups: list[tuple[str, ...]] = [("average",)] if self.use_ema else []
+        groups += [("gradient_accumulator",)] if self.gradient_accumulation_steps else []
+        groups.append(tuple(slot for slot in self.slots if slot not in self.apart))
+        return groups + [(slot,) for slot in self.slots if slot in self.apart]
+
     def add_slots(self, variable: Variable) -> None:
-        """Make the slots of one weight, filled with zeros."""
-        if variable in self._state_of:
-            return
-        made = {
-            slot: Variable(
-                self.first_value(slot, variable),
+        """Make the slots of one weight more."""
+        if variable not in self._moved:
+            for group in self._groups():
+                self._add_group(variable, group)
+            self._moved.append(variable)
+
+    def _add_group(self, variable: Variable, group: tuple[str, ...]) -> None:
+        for slot in group:
+            own = slot in self.slots
+            made = Variable(
+                self.first_value(slot, variable) if own else np.zeros(variable.shape, variable.dtype),
                 trainable=False,
                 name=f"{variable.path.replace('/', '_')}_{slot}",
                 path=f"{self.name}/{variable.path}/{slot}",
             )
-            for slot in self.slots
-        }
-        self._state_of[variable] = made
-        self._variables.extend(made.values())
+            self._state_of.setdefault(variable, {})[slot] = made
+            self._variables.append(made)
 
     def first_value(self, slot: str, variable: Variable) -> Any:
         """What a slot starts from."""
@@ -189,29 +270,87 @@ class Optimizer(Configurable):
         """What is remembered under this name for this weight."""
         return self._state_of[variable][name]
 
+    # For optimizers written the Keras way.
+
+    def add_variable(
+        self, shape: Sequence[int], initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+    ) -> Variable:
+        """A variable of one's own, which is kept from step to step."""
+        from pellucid import initializers
+
+        path = f"{self.name}/{name or automatic_name('variable')}"
+        made = Variable(initializers.get(initializer), shape, dtype, trainable=False, name=name, path=path)
+        self._variables.append(made)
+        return made
+
     def add_variable_from_reference(
         self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
     ) -> Variable:
-        """A variable of the shape of another, for optimizers written the Keras way."""
+        """A variable of the shape of another."""
         from pellucid import initializers
 
+        path, name = reference_variable.path, name or "var"
         made = Variable(
             initializers.get(initializer),
             reference_variable.shape,
             reference_variable.dtype,
             trainable=False,
-            name=name,
-            path=f"{self.name}/{reference_variable.path}/{name}",
+            name=f"{path.replace('/', '_')}_{name}",
+            path=f"{self.name}/{path}/{name}",
         )
         self._variables.append(made)
         return made
 
+    def add_optimizer_variables(
+        self, trainable_variables: Sequence[Variable], name: str | Sequence[str], initializer: Any = "zeros"
+    ) -> Any:
+        """A variable of the shape of each weight; for several names, a list for each name."""
+        names = [name] if isinstance(name, str) else list(name)
+        firsts = initializer if isinstance(initializer, list | tuple) else [initializer] * len(names)
+        made = [
+            [self.add_variable_from_reference(variable, *each) for each in zip(names, firsts, strict=True)]
+            for variable in trainable_variables
+        ]
+        lists = tuple([row[place] for row in made] for place in range(len(names)))
+        return lists[0] if isinstance(name, str) else lists
+
+    def _get_variable_index(self, variable: Variable) -> int:
+        """The place of a weight among those that the optimizer was built for. Named as in Keras."""
+        return next(place for place, each in enumerate(self._moved) if each is variable)
+
+    def assign(self, variable: Variable, value: ArrayLike) -> None:
+        """Set a variable."""
+        variable.assign(value)
+
+    def assign_add(self, variable: Variable, value: ArrayLike) -> None:
+        """Add to a variable."""
+        variable.assign_add(value)
+
+    def assign_sub(self, variable: Variable, value: ArrayLike) -> None:
+        """Subtract from a variable."""
+        variable.assign_sub(value)
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set all variables, in their order."""
+        if not self.built:
+            raise StateError(
+                message("You are calling `set_weights()` on an optimizer that has not yet been built.")
+            )
+        for variable, weight in zip(self.variables, weights, strict=True):
+            variable.assign(weight)
+
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss as it is: it is not scaled here."""
+        return loss
+
     def exclude_from_weight_decay(
         self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
     ) -> None:
-        """Leave these variables, or those with these words in their paths, out of the weight decay."""
-        self._not_decayed |= set(var_list or ())
-        self._not_decayed_names += list(var_names or ())
+        """Leave these variables, or those in whose names one of these words is, out of the weight decay."""
+        self._not_decayed = set(var_list or ())
+        self._not_decayed_names = list(var_names or ())
+
+    # The step.
 
     def update_step(self, gradient: Array, variable: Variable, learning_rate: Array) -> None:
         """The rule: assign the variable, and what is remembered for it."""
@@ -229,11 +368,60 @@ class Optimizer(Configurable):
     def apply(
         self, grads: Sequence[ArrayLike], trainable_variables: Sequence[Variable] | None = None
     ) -> None:
-        """Update the variables by their gradients: clip, decay, rule, constraints, count."""
-        variables = list(trainable_variables if trainable_variables is not None else self._state_of)
+        """Update the variables by their gradients: clip, decay, rule, average, constraints, count."""
+        if len(grads) == 0:
+            return
+        gradients, variables = self._paired(grads, trainable_variables)
+        if self.gradient_accumulation_steps:
+            self._gather(gradients, variables, self.gradient_accumulation_steps)
+        else:
+            self._move(gradients, variables)
+        if self.use_ema:
+            self._average()
+        for variable in variables:
+            if variable.constraint is not None:
+                moved = hand_out(f"{variable.path}.moved", as_array(variable.value))
+                variable.assign(variable.constraint(moved))
+        self._iterations.assign(as_array(self._iterations.value) + 1)
+
+    def _paired(
+        self, grads: Sequence[ArrayLike], trainable_variables: Sequence[Variable] | None
+    ) -> tuple[list[Array], list[Variable]]:
+        """The gradients that there are, and the weights that they belong to."""
+        if trainable_variables is None and not self.built:
+            raise StateError(
+                message(
+                    "When passing `grads` without `variables`, the optimizer must already be built.",
+                    mend="optimizer.build(variables).",
+                )
+            )
+        variables = list(self._moved if trainable_variables is None else trainable_variables)
         if not self.built:
             self.build(variables)
-        gradients = self.clip([as_array(gradient) for gradient in grads])
+        if len(grads) != len(variables):
+            raise ShapeError(
+                message("each weight has one gradient.", came=f"{len(grads)}", expected=f"{len(variables)}")
+            )
+        for variable in variables:
+            if not any(variable is each for each in self._moved):
+                raise ArgumentError(
+                    message(
+                        "Unknown variable: an optimizer moves the weights that it was built with.",
+                        came=repr(variable),
+                        mend="make another optimizer for other weights.",
+                    )
+                )
+        missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
+        if len(missing) == len(variables):
+            raise ArgumentError(message("No gradients provided for any variable."))
+        if missing:
+            warnings.warn(f"Gradients do not exist for variables {missing}.", stacklevel=3)
+        pairs = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
+        return [as_array(gradient) for gradient, _ in pairs], [variable for _, variable in pairs]
+
+    def _move(self, gradients: list[Array], variables: list[Variable]) -> None:
+        """Clip the gradients, decay the weights, and apply the rule."""
+        gradients = self.clip(gradients)
         rate = hand_out("learning_rate", as_array(self.learning_rate))
         for gradient, variable in zip(gradients, variables, strict=True):
             hand_out(f"{variable.path}.clipped", gradient)
@@ -244,16 +432,82 @@ class Optimizer(Configurable):
         self.begin_step()
         for gradient, variable in zip(gradients, variables, strict=True):
             self.update_step(gradient, variable, rate.astype(variable.dtype))
-        for variable in variables:
-            if variable.constraint is not None:
-                moved = hand_out(f"{variable.path}.moved", as_array(variable.value))
-                variable.assign(variable.constraint(moved))
-        self.iterations.assign(as_array(self.iterations.value) + 1)
 
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[ArrayLike, Variable]]) -> None:
-        """The same, from pairs (gradient, variable)."""
+    def _gather(self, gradients: list[Array], variables: list[Variable], steps: int) -> None:
+        """Add the gradients to those kept; every `steps` steps, move by their mean and keep none."""
+        kept = [self.slot("gradient_accumulator", variable) for variable in variables]
+        changing = [*variables, *(each for each in self._variables if each not in kept)]
+        before = [as_array(each.value) for each in changing]
+        gathered = [g + as_array(each.value) for g, each in zip(gradients, kept, strict=True)]
+        moves = (as_array(self._iterations.value) + 1) % steps == 0
+        self._move([each / steps for each in gathered], variables)
+        for variable, value in zip(changing, before, strict=True):
+            variable.assign(jnp.where(moves, as_array(variable.value), value))
+        for each, value in zip(kept, gathered, strict=True):
+            each.assign(jnp.where(moves, 0.0, value))
+
+    def _average(self) -> None:
+        """Move the running means towards the weights; now and then, make them the weights."""
+        updates = as_array(self.iterations)
+        momentum = jnp.where(updates == 0, 0.0, self.ema_momentum)
+        for variable in self._moved:
+            kept, value = self.slot("average", variable), as_array(variable.value)
+            mean = (momentum * as_array(kept.value) + (1 - momentum) * value).astype(value.dtype)
+            kept.assign(mean)
+            if self.ema_overwrite_frequency:
+                overwrites = (updates + 1) % self.ema_overwrite_frequency == 0
+                variable.assign(jnp.where(overwrites, mean, value))
+
+    def keeps_still(self, steps: Any) -> bool:
+        """Whether the step after so many only gathers gradients."""
+        gathered = self.gradient_accumulation_steps
+        return bool(gathered) and (int(steps) + 1) % cast(int, gathered) != 0
+
+    def average_formula(self, weight: Expression, moved: Moved) -> Expression:
+        """The arithmetic of a weight after a step in which the running means may become the weights."""
+        if self.ema_overwrite_frequency is None or moved.t.value % self.ema_overwrite_frequency:
+            return weight
+        momentum = self.ema_momentum if moved.t.value > 1 else 0.0
+        return momentum * moved.slots["average"] + (1 - momentum) * weight
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        """Make the running means, if there are any, the weights. `fit` ends with this."""
+        if self.use_ema:
+            for variable in var_list:
+                variable.assign(self.slot("average", variable).value)
+
+    def stateless_apply(
+        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """The same as a function of values: gives those of the weights, and of the optimizer, after.
+
+        Args:
+            optimizer_variables, trainable_variables: values, one for each of `variables` and of the
+                weights that the optimizer was built for.
+            grads: a gradient for each weight.
+        """
+        for name, values, own in (
+            ("optimizer_variables", optimizer_variables, self._variables),
+            ("trainable_variables", trainable_variables, self._moved),
+        ):
+            if len(values) != len(own):
+                raise ShapeError(
+                    message(
+                        f"`{name}` has a value for each variable; build the optimizer first.",
+                        came=f"{len(values)} values",
+                        expected=f"{len(own)}",
+                    )
+                )
+        values = [*map(as_array, trainable_variables), *map(as_array, optimizer_variables)]
+        with Scope([*self._moved, *self._variables], values)() as scope:
+            self.apply(grads)
+        return list(scope.after(self._moved)), list(scope.after(self._variables))
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[ArrayLike, Variable]]) -> Variable:
+        """The same, from pairs (gradient, variable). Gives the number of steps so far."""
         pairs = list(grads_and_vars)
         self.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
+        return self._iterations
 
     def begin_step(self) -> None:
         """What happens once in each step, before the variables are updated."""
@@ -297,12 +551,12 @@ class Optimizer(Configurable):
 
     def save_own_variables(self, store: dict[str, Any]) -> None:
         """Put all that is remembered into the dict of a file."""
-        for number, variable in enumerate(self._stored()):
+        for number, variable in enumerate(self._variables):
             store[str(number)] = variable.numpy()
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Take all that is remembered from the dict of a file, or nothing if it is of other weights."""
-        variables = self._stored()
+        variables = self._variables
         if len(store) != len(variables):
             warnings.warn(
                 f"Skipping variable loading for optimizer '{self.name}', because it has {len(variables)} "
@@ -313,17 +567,6 @@ class Optimizer(Configurable):
         for number, variable in enumerate(variables):
             variable.assign(store[str(number)])
 
-    def _stored(self) -> list[Variable]:
-        """The variables in the order of Keras's files, which have most slots one after another."""
-        of_weights = [(slot, made) for each in self._state_of.values() for slot, made in each.items()]
-        slots = {variable for _, variable in of_weights}
-        own = [variable for variable in self._variables if variable not in slots]
-        counts = [variable for variable in own if variable.name in ("iteration", "learning_rate")]
-        ordered = [made for slot, made in of_weights if slot in self.together]
-        for slot in self.slots:
-            ordered += [made for each, made in of_weights if each == slot and slot not in self.together]
-        return [*counts, *ordered, *(variable for variable in own if variable not in counts)]
-
     def decays_like(self, other: Optimizer) -> None:
         """Leave out of the weight decay what another optimizer leaves out."""
         self._not_decayed = set(other._not_decayed)
@@ -333,18 +576,14 @@ class Optimizer(Configurable):
         """Whether weight decay takes a part off this weight."""
         if not self.weight_decay:
             return False
-        named = any(name in variable.path for name in self._not_decayed_names)
+        named = any(re.search(name, variable.name) for name in self._not_decayed_names)
         return not named and variable not in self._not_decayed
 
     def changed_arguments(self) -> dict[str, Any]:
-        """The learning rate may have been set since."""
+        """What all optimizers take; the learning rate may have been set since."""
         rate = float(self._rate.value) if self._rate is not None else self._schedule
-        shared = {
-            name: vars(self).get(name, parameter.default)
-            for name, parameter in inspect.signature(Optimizer.__init__).parameters.items()
-            if parameter.default is not parameter.empty
-        }
-        return {**shared, **super().changed_arguments(), "learning_rate": rate}
+        shared = {name: getattr(self, name) for name in (*_SHARED, "loss_scale_factor")}
+        return {**super().changed_arguments(), **shared, "learning_rate": rate}
 
 
 def _checked_rate(value: Any) -> float:
@@ -382,7 +621,9 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         if not 0.0 <= momentum <= 1.0:
-            raise ArgumentError(message("momentum does not fit.", came=momentum, expected="0 to 1"))
+            raise ArgumentError(
+                message("`momentum` must be a float between [0, 1].", came=momentum, expected="0 to 1")
+            )
         self.momentum, self.nesterov = momentum, nesterov
         self.slots = ("momentum",) if momentum else ()
 
@@ -409,8 +650,6 @@ class SGD(Optimizer):
 class RMSprop(Optimizer):
     """v <- rho * v + (1 - rho) * g^2; w <- w - learning_rate * g / sqrt(v + epsilon). Hinton, 2012."""
 
-    together = ()
-
     def __init__(
         self,
         learning_rate: Any = 0.001,
@@ -427,6 +666,7 @@ class RMSprop(Optimizer):
             *(("momentum",) if momentum else ()),
             *(("average_gradient",) if centered else ()),
         )
+        self.apart = ("momentum", "average_gradient")
 
     def update_step(self, gradient: Array, variable: Variable, learning_rate: Array) -> None:
         """Move against the gradient, measured in its own usual size."""
@@ -510,10 +750,11 @@ class Adam(Optimizer):
         super().__init__(learning_rate, **kwargs)
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
         self.slots = ("momentum", "velocity", *(("velocity_hat",) if amsgrad else ()))
+        self.apart = ("velocity_hat",)
 
     def update_step(self, gradient: Array, variable: Variable, learning_rate: Array) -> None:
         """Move against the mean gradient, measured in its own usual size."""
-        t = (as_array(self.iterations.value) + 1).astype(learning_rate.dtype)
+        t = self.number_of_update(learning_rate.dtype)
         alpha = learning_rate * jnp.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
         momentum, velocity = self.slot("momentum", variable), self.slot("velocity", variable)
         m, v = as_array(momentum.value), as_array(velocity.value)
@@ -561,6 +802,8 @@ class AdamW(Adam):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs)
+        if self.weight_decay is None:
+            raise ArgumentError(message("Argument `weight_decay` must be a float.", came=weight_decay))
 
 
 @CATALOGUE.entry()
@@ -579,22 +822,26 @@ class Nadam(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-        self._product = Variable(
-            np.ones((), floatx()), trainable=False, name="u_product", path=f"{self.name}/u_product"
-        )
-        self._variables.append(self._product)
+        self._product: Any = None
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Make the slots, and the product of the momentum factors of all steps."""
+        if not self.built:
+            super().build(variables)
+            dtype = variables[0].dtype if variables else floatx()
+            self._product = self.add_variable((), "ones", dtype, "u_product")
 
     def _momentum_at(self, t: Array) -> Array:
         return self.beta_1 * (1.0 - 0.5 * jnp.power(jnp.asarray(0.96, t.dtype), t))
 
     def begin_step(self) -> None:
         """Multiply up the momentum factors of all steps so far."""
-        t = (as_array(self.iterations.value) + 1).astype(self._product.dtype)
+        t = self.number_of_update(self._product.dtype)
         self._product.assign(as_array(self._product.value) * self._momentum_at(t))
 
     def update_step(self, gradient: Array, variable: Variable, learning_rate: Array) -> None:
         """Move as Adam would one step later."""
-        t = (as_array(self.iterations.value) + 1).astype(learning_rate.dtype)
+        t = self.number_of_update(learning_rate.dtype)
         now, following = self._momentum_at(t), self._momentum_at(t + 1)
         product = as_array(self._product.value).astype(learning_rate.dtype)
         momentum, velocity = self.slot("momentum", variable), self.slot("velocity", variable)
@@ -618,6 +865,199 @@ class Nadam(Optimizer):
         return -(ahead * moved.learning_rate / (sqrt(v / (1 - self.beta_2**t)) + self.epsilon))
 
 
+@CATALOGUE.entry()
+class Adadelta(Optimizer):
+    """A and D are running means of g^2 and of the squared steps; w <- w - learning_rate * step.
+
+    step = sqrt(D + epsilon) / sqrt(A + epsilon) * g, so that a step has the unit of a weight.
+    Zeiler, 2012.
+    """
+
+    slots = ("accumulated_grad", "accumulated_delta_var")
+
+    def __init__(
+        self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **kwargs: Any
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.rho, self.epsilon = rho, epsilon
+
+    def update_step(self, gradient: Array, variable: Variable, learning_rate: Array) -> None:
+        """Move against the gradient, as far as usual for the size that it has."""
+        squares = self.slot("accumulated_grad", variable)
+        steps = self.slot("accumulated_delta_var", variable)
+        a, d = as_array(squares.value), as_array(steps.value)
+        a = self.rho * a + (1 - self.rho) * jnp.square(gradient)
+        step = -(jnp.sqrt(d + self.epsilon) * gradient / jnp.sqrt(a + self.epsilon))
+        squares.assign(a)
+        steps.assign(self.rho * d + (1 - self.rho) * jnp.square(step))
+        variable.assign(as_array(variable.value) + learning_rate * step)
+
+    def rule(self, moved: Moved) -> Expression | None:
+        """-learning_rate * sqrt(D + epsilon) * g / sqrt(A + epsilon)."""
+        g, slots = moved.gradient, moved.slots
+        a = Let("A", self.rho * slots["accumulated_grad"] + (1 - self.rho) * g**2)
+        step = sqrt(slots["accumulated_delta_var"] + self.epsilon) * g / sqrt(a + self.epsilon)
+        return -(moved.learning_rate * step)
+
+
+@CATALOGUE.entry()
+class Adamax(Optimizer):
+    """Adam with the largest recent |g| in the place of sqrt(v). Kingma & Ba, 2015, section 7.1.
+
+    u <- max(beta_2 * u, |g|); w <- w - learning_rate / (1 - beta_1^t) * m / (u + epsilon).
+    """
+
+    slots = ("momentum", "norm")
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def update_step(self, gradient: Array, variable: Variable, learning_rate: Array) -> None:
+        """Move against the mean gradient, measured in its largest recent size."""
+        t = self.number_of_update(learning_rate.dtype)
+        momentum, norm = self.slot("momentum", variable), self.slot("norm", variable)
+        m = as_array(momentum.value)
+        m = m + (gradient - m) * (1 - self.beta_1)
+        u = jnp.maximum(self.beta_2 * as_array(norm.value), jnp.abs(gradient))
+        momentum.assign(m)
+        norm.assign(u)
+        step = learning_rate * m / ((1 - self.beta_1**t) * (u + self.epsilon))
+        variable.assign(as_array(variable.value) - step)
+
+    def rule(self, moved: Moved) -> Expression | None:
+        """-learning_rate * m / ((1 - beta_1^t) * (u + epsilon))."""
+        g, slots = moved.gradient, moved.slots
+        m = Let("m", slots["momentum"] + (g - slots["momentum"]) * (1 - self.beta_1))
+        u = Let("u", largest(self.beta_2 * slots["norm"], abs(g)))
+        return -(moved.learning_rate * m / ((1 - self.beta_1**moved.t) * (u + self.epsilon)))
+
+
+@CATALOGUE.entry()
+class Ftrl(Optimizer):
+    """Follow the regularized leader: the best weight for all gradients so far, under penalties.
+
+    s <- s + g^2, and z <- z + g - (s_after^p - s_before^p) / learning_rate * w with p =
+    -learning_rate_power; then w <- (z within [-l1, l1] - z) / (s^p / learning_rate + 2 * l2).
+    McMahan et al., 2013.
+
+    Args:
+        learning_rate: a number, a schedule, or a function without arguments.
+        learning_rate_power: -p; 0 keeps the rate, below 0 it falls as gradients come.
+        initial_accumulator_value: what s starts from.
+        l1_regularization_strength, l2_regularization_strength: the penalties.
+        l2_shrinkage_regularization_strength: 2 * this * w is added to the gradient in z.
+        beta: added to l2 as beta / (2 * learning_rate).
+        kwargs: what all optimizers take.
+    """
+
+    slots = ("accumulator", "linear")
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        l2_shrinkage_regularization_strength: float = 0.0,
+        beta: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        for name, value in (
+            ("initial_accumulator_value", initial_accumulator_value),
+            ("l1_regularization_strength", l1_regularization_strength),
+            ("l2_regularization_strength", l2_regularization_strength),
+            ("l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength),
+        ):
+            if value < 0.0:
+                raise ArgumentError(message(f"`{name}` needs to be positive or zero.", came=value))
+        if learning_rate_power > 0.0:
+            raise ArgumentError(
+                message("`learning_rate_power` needs to be negative or zero.", came=learning_rate_power)
+            )
+        self.learning_rate_power = learning_rate_power
+        self.initial_accumulator_value = initial_accumulator_value
+        self.l1_regularization_strength = l1_regularization_strength
+        self.l2_regularization_strength = l2_regularization_strength
+        self.l2_shrinkage_regularization_strength = l2_shrinkage_regularization_strength
+        self.beta = beta
+
+    def first_value(self, slot: str, variable: Variable) -> Any:
+        """The sum of squares starts above zero."""
+        first = self.initial_accumulator_value if slot == "accumulator" else 0.0
+        return np.full(variable.shape, first, variable.dtype)
+
+    def update_step(self, gradient: Array, variable: Variable, learning_rate: Array) -> None:
+        """Go to the weight that is best for all gradients so far."""
+        power, l1 = -self.learning_rate_power, self.l1_regularization_strength
+        l2 = self.l2_regularization_strength + self.beta / (2.0 * learning_rate)
+        accumulator, linear = self.slot("accumulator", variable), self.slot("linear", variable)
+        w, before = as_array(variable.value), as_array(accumulator.value)
+        s = before + jnp.square(gradient)
+        shrunk = gradient + 2 * self.l2_shrinkage_regularization_strength * w
+        risen = (jnp.power(s, power) - jnp.power(before, power)) / learning_rate
+        z = as_array(linear.value) + (shrunk - risen * w)
+        accumulator.assign(s)
+        linear.assign(z)
+        variable.assign((jnp.clip(z, -l1, l1) - z) / (jnp.power(s, power) / learning_rate + 2 * l2))
+
+    def rule(self, moved: Moved) -> Expression | None:
+        """(z within [-l1, l1] - z) / (s^p / learning_rate + 2 * l2) - w."""
+        power, l1 = -self.learning_rate_power, self.l1_regularization_strength
+        g, w, rate, slots = moved.gradient, moved.weight, moved.learning_rate, moved.slots
+        s = Let("s", slots["accumulator"] + g**2)
+        shrinkage = 2 * self.l2_shrinkage_regularization_strength
+        shrunk = g + shrinkage * w if shrinkage else g
+        risen = (s**power - slots["accumulator"] ** power) / rate
+        z = Let("z", slots["linear"] + shrunk - risen * w)
+        below = s**power / rate
+        if self.l2_regularization_strength or self.beta:
+            below = below + 2 * (self.l2_regularization_strength + self.beta / (2 * rate))
+        return (within(z, -l1, l1) - z) / below - w if l1 else -z / below - w
+
+
+@CATALOGUE.entry()
+class Lion(Optimizer):
+    """w <- w - learning_rate * sign(beta_1 * m + (1 - beta_1) * g); m is a running mean of g.
+
+    Each weight moves by the learning rate itself, up or down. Chen et al., 2023.
+    """
+
+    slots = ("momentum",)
+
+    def __init__(
+        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, **kwargs: Any
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        if not 0.0 < beta_1 <= 1.0:
+            raise ArgumentError(
+                message("Argument `beta_1` must be in the [0, 1] range, and not 0.", came=beta_1)
+            )
+        self.beta_1, self.beta_2 = beta_1, beta_2
+
+    def update_step(self, gradient: Array, variable: Variable, learning_rate: Array) -> None:
+        """Move by the learning rate against the sign of the mean gradient."""
+        momentum = self.slot("momentum", variable)
+        m = as_array(momentum.value)
+        way = jnp.sign(m * self.beta_1 + gradient * (1.0 - self.beta_1))
+        variable.assign(as_array(variable.value) - learning_rate * way)
+        momentum.assign(m * self.beta_2 + gradient * (1.0 - self.beta_2))
+
+    def rule(self, moved: Moved) -> Expression | None:
+        """-learning_rate * sign(beta_1 * m + (1 - beta_1) * g)."""
+        m, g = moved.slots["momentum"], moved.gradient
+        return -(moved.learning_rate * sign(m * self.beta_1 + g * (1.0 - self.beta_1)))
+
+
 class Transformation(Optimizer):
     """An optax gradient transformation, as an optimizer.
 
@@ -629,13 +1069,12 @@ class Transformation(Optimizer):
         super().__init__(0.0, name=name or "transformation")
         self.transformation = transformation
         # The rate lives inside the transformation.
-        self._variables, self._rate = [self.iterations], None
+        self._variables, self._rate = [self._iterations], None
         self._structure: Any = None
-        self._built_for: set[Variable] = set()
 
     def add_slots(self, variable: Variable) -> None:
         """The state was made for certain weights, as a whole, and takes no others."""
-        if variable not in self._built_for:
+        if variable not in self._moved:
             raise StateError(
                 message(
                     "an optax transformation keeps to the weights that it began with.",
@@ -648,7 +1087,7 @@ class Transformation(Optimizer):
         """Keep the transformation's state, leaf by leaf, in variables."""
         state = self.transformation.init([as_array(variable.value) for variable in variables])
         leaves, self._structure = jax.tree.flatten(state)
-        self._built_for = set(variables)
+        self._moved = list(variables)
         for number, leaf in enumerate(leaves):
             name = f"state_{number}"
             self._variables.append(
@@ -672,15 +1111,15 @@ class Transformation(Optimizer):
         for variable, weight, update in zip(variables, weights, updates, strict=True):
             moved = weight + update
             variable.assign(moved if variable.constraint is None else variable.constraint(moved))
-        self.iterations.assign(as_array(self.iterations.value) + 1)
+        self._iterations.assign(as_array(self._iterations.value) + 1)
 
     def get_config(self) -> dict[str, Any]:
         """A transformation is code, and has no configuration."""
         raise ArgumentError(message("an optax transformation cannot be written into a configuration."))
 
 
-def get(identifier: Any) -> Optimizer:
-    """The optimizer that a name, configuration, object or optax transformation stands for.
+def get(identifier: Any) -> Any:
+    """The optimizer that a name, configuration, object or optax transformation stands for; None is none.
 
     >>> get("adam").name
     'adam'
@@ -688,8 +1127,22 @@ def get(identifier: Any) -> Optimizer:
     if hasattr(identifier, "init") and hasattr(identifier, "update") and not isinstance(identifier, type):
         return Transformation(identifier)
     found = CATALOGUE.make(identifier)
-    if not isinstance(found, Optimizer):
+    if found is not None and not isinstance(found, Optimizer):
         raise ArgumentError(
             message("this is not an optimizer.", came=repr(identifier), expected="a name or an optimizer")
         )
     return found
+
+
+def serialize(optimizer: Optimizer) -> Any:
+    """An optimizer as plain data."""
+    return naming.serialize(optimizer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The optimizer that `serialize` wrote down.
+
+    >>> deserialize(serialize(SGD(0.5))).get_config()["learning_rate"]
+    0.5
+    """
+    return CATALOGUE.make(config, custom_objects)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 
+from pellucid import naming
 from pellucid.arrays import Array, ArrayLike, as_array, floatx
 from pellucid.errors import ArgumentError, message
 from pellucid.naming import Catalogue, Configurable
@@ -204,3 +205,13 @@ class CosineDecayRestarts(LearningRateSchedule):
 def get(identifier: Any) -> Any:
     """The schedule that a name, configuration or object stands for."""
     return CATALOGUE.make(identifier)
+
+
+def serialize(learning_rate_schedule: LearningRateSchedule) -> Any:
+    """A schedule as plain data."""
+    return naming.serialize(learning_rate_schedule)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The schedule that `serialize` wrote down."""
+    return CATALOGUE.make(config, custom_objects)

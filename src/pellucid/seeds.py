@@ -21,6 +21,7 @@ import numpy as np
 from pellucid.errors import ArgumentError, message
 
 Words = np.ndarray[Any, np.dtype[np.uint32]]
+_global: dict[str, Words] = {}
 
 
 def set_random_seed(seed: int) -> None:
@@ -35,6 +36,7 @@ def set_random_seed(seed: int) -> None:
         )
     python_random.seed(seed)
     np.random.seed(seed)
+    forget_global_key()
 
 
 def draw_seed() -> int:
@@ -49,9 +51,40 @@ def key(seed: int, position: int = 0) -> Words:
     return np.array([seed, position], dtype=np.uint32)
 
 
+def jump(words: Any) -> Any:
+    """Where a generator goes from a state when its draws need no order, as in Keras."""
+    return (words + np.uint32(1)) * np.uint32(5387) % np.uint32(933199)
+
+
+def next_global_key() -> Words:
+    """The key for a draw without a seed, from one generator for the whole process.
+
+    Its seed is drawn at the first use after `set_random_seed`.
+
+    >>> set_random_seed(1); next_global_key().tolist(), next_global_key().tolist()
+    ([144272510, 0], [493872, 5387])
+    """
+    words = _global.get("key")
+    words = key(draw_seed()) if words is None else words
+    _global["key"] = jump(words)
+    return words
+
+
+def forget_global_key() -> None:
+    """Let the next draw without a seed begin a generator anew."""
+    _global.clear()
+
+
 def row_order(rows: int, random: Any = np.random) -> np.ndarray[Any, Any]:
     """A fresh order of the training rows, from NumPy's stream, or from a generator of that kind."""
     return random.permutation(rows)
+
+
+def batch_order(batches: int) -> list[int]:
+    """A fresh order of batches that can be asked for by number, from Python's stream, as in Keras."""
+    order = list(range(batches))
+    python_random.shuffle(order)
+    return order
 
 
 def spend_row_order(rows: int) -> None:

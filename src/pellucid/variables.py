@@ -72,10 +72,16 @@ class Handed:
         #: The names of random draws, and of what is for the whole batch rather than for each row.
         self.drawn: set[str] = set()
         self.shared: set[str] = set()
+        #: In how many loops within each other the call is that hands out (see loops.py), and the calls of
+        #: layers that began within one.
+        self.loops = 0
+        self.looped: dict[str, int] = {}
         self._calling: list[str] = []
         #: Where the inputs of a call came from, where they are just what another call gave: by
         #: "dense_1.input" the name "dense.output".
         self.origins: dict[str, str] = {}
+        #: Outputs that are just what a layer within gave: by "bidirectional.output" the name of that.
+        self.same: dict[str, str] = {}
         self._outputs: dict[int, tuple[Any, str]] = {}
 
     def given_to(self, name: str, inputs: Sequence[Any]) -> None:
@@ -83,15 +89,23 @@ class Handed:
         for number, value in enumerate(inputs):
             key = f"{name}.input" if len(inputs) == 1 else f"{name}.input_{number}"
             self.values[key] = value
-            if id(value) in self._outputs:
-                self.origins[key] = self._outputs[id(value)][1]
+            if (known := self.origin_of(value)) is not None:
+                self.origins[key] = known
 
     def came_from(self, name: str, outputs: Sequence[Any]) -> None:
         """Note what a call gave."""
         for number, value in enumerate(outputs):
             key = f"{name}.output" if len(outputs) == 1 else f"{name}.output_{number}"
-            # The innermost call that gave it has said so already, and stays named; the array is kept alive.
-            self._outputs.setdefault(id(value), (value, key))
+            known = self.origin_of(value)
+            if known is not None:
+                self.same[key] = known
+            else:
+                self._outputs[id(value)] = (value, key)  # which keeps the array alive
+
+    def origin_of(self, value: Any) -> str | None:
+        """The name under which a call gave this very array, if one did."""
+        found = self._outputs.get(id(value))
+        return None if found is None else found[1]
 
     def take(self, name: str, value: Any, drawn: bool = False, shared: bool = False) -> Any:
         """Keep a value, and give what the call goes on with; a name that is taken gets a number."""
@@ -120,11 +134,20 @@ class Handed:
             name, again = f"{stem}@{again}", again + 1
         if not whole:
             self.calls.append((name, layer, len(self._calling)))
+        if self.loops:
+            self.looped[name] = self.loops
         self._calling.append(name)
         try:
             yield name
         finally:
             self._calling.pop()
+
+    def within(self, nudges: Mapping[str, Any], given: Mapping[str, Any]) -> Handed:
+        """For one round of a loop: with the same names taken, and the same calls under way."""
+        made = Handed(nudges, given)
+        made.values, made.calls = dict(self.values), list(self.calls)
+        made.loops, made._calling = self.loops + 1, list(self._calling)
+        return made
 
     @property
     def current(self) -> str:
@@ -426,16 +449,31 @@ class SeedGenerator:
     draws depends on the seed and the number of the step, and on nothing else.
     """
 
-    def __init__(self, seed: int | None = None, name: str = "seed_generator", path: str = "") -> None:
+    def __init__(self, seed: int | None = None, name: str | None = None, path: str = "") -> None:
         from pellucid.seeds import draw_seed, key
 
+        if seed is not None and not isinstance(seed, int):
+            raise ArgumentError(message("Argument `seed` must be an integer.", came=repr(seed)))
+        self.name = name or "seed_generator"
         self.seed = draw_seed() if seed is None else seed
+        self._given = {"seed": seed, "name": name}
         self.state = Variable(
-            key(self.seed), dtype="uint32", trainable=False, name="state", path=path or f"{name}/state"
+            key(self.seed), dtype="uint32", trainable=False, name="state", path=path or f"{self.name}/state"
         )
 
-    def next(self) -> Array:
-        """The key for one draw."""
+    def next(self, ordered: bool = True) -> Array:
+        """The key for one draw; then the state moves on, or jumps if not `ordered`."""
+        from pellucid.seeds import jump
+
         words = as_array(self.state.value)
-        self.state.assign(words + np.array([0, 1], dtype=np.uint32))
+        self.state.assign(words + np.array([0, 1], dtype=np.uint32) if ordered else jump(words))
         return words
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return dict(self._given)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> SeedGenerator:
+        """Make one from what `get_config` gave."""
+        return cls(**config)

@@ -6,6 +6,13 @@ from pellucid.layers.activation import LeakyReLU as LeakyReLU
 from pellucid.layers.activation import PReLU as PReLU
 from pellucid.layers.activation import ReLU as ReLU
 from pellucid.layers.activation import Softmax as Softmax
+from pellucid.layers.categories import CategoryEncoding as CategoryEncoding
+from pellucid.layers.categories import Discretization as Discretization
+from pellucid.layers.categories import Hashing as Hashing
+from pellucid.layers.cells import GRUCell as GRUCell
+from pellucid.layers.cells import LSTMCell as LSTMCell
+from pellucid.layers.cells import SimpleRNNCell as SimpleRNNCell
+from pellucid.layers.cells import StackedRNNCells as StackedRNNCells
 from pellucid.layers.convolution import Conv1D as Conv1D
 from pellucid.layers.convolution import Conv1D as Convolution1D
 from pellucid.layers.convolution import Conv1DTranspose as Conv1DTranspose
@@ -25,8 +32,12 @@ from pellucid.layers.core import Flatten as Flatten
 from pellucid.layers.core import Input as Input
 from pellucid.layers.core import InputLayer as InputLayer
 from pellucid.layers.core import Reshape as Reshape
+from pellucid.layers.embedding import Embedding as Embedding
+from pellucid.layers.embedding import Masking as Masking
 from pellucid.layers.layer import CATALOGUE as CATALOGUE
 from pellucid.layers.layer import Layer as Layer
+from pellucid.layers.lookup import IntegerLookup as IntegerLookup
+from pellucid.layers.lookup import StringLookup as StringLookup
 from pellucid.layers.merging import Add as Add
 from pellucid.layers.merging import Average as Average
 from pellucid.layers.merging import Concatenate as Concatenate
@@ -72,6 +83,10 @@ from pellucid.layers.pooling import MaxPooling2D as MaxPool2D
 from pellucid.layers.pooling import MaxPooling2D as MaxPooling2D
 from pellucid.layers.preprocessing import Normalization as Normalization
 from pellucid.layers.preprocessing import Rescaling as Rescaling
+from pellucid.layers.recurrent import GRU as GRU
+from pellucid.layers.recurrent import LSTM as LSTM
+from pellucid.layers.recurrent import RNN as RNN
+from pellucid.layers.recurrent import SimpleRNN as SimpleRNN
 from pellucid.layers.reshaping import Cropping1D as Cropping1D
 from pellucid.layers.reshaping import Cropping2D as Cropping2D
 from pellucid.layers.reshaping import Permute as Permute
@@ -80,9 +95,15 @@ from pellucid.layers.reshaping import UpSampling1D as UpSampling1D
 from pellucid.layers.reshaping import UpSampling2D as UpSampling2D
 from pellucid.layers.reshaping import ZeroPadding1D as ZeroPadding1D
 from pellucid.layers.reshaping import ZeroPadding2D as ZeroPadding2D
+from pellucid.layers.wrappers import Bidirectional as Bidirectional
+from pellucid.layers.wrappers import TimeDistributed as TimeDistributed
+from pellucid.layers.wrappers import Wrapper as Wrapper
 
 __all__ = [
     "ELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "Activation",
     "ActivityRegularization",
     "Add",
@@ -93,6 +114,8 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "BatchNormalization",
+    "CategoryEncoding",
+    "Bidirectional",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -105,13 +128,21 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Dense",
+    "Discretization",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Dot",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
+    "Hashing",
+    "Identity",
+    "Input",
+    "InputLayer",
+    "IntegerLookup",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAvgPool1D",
@@ -123,10 +154,12 @@ __all__ = [
     "Identity",
     "Input",
     "InputLayer",
+    "LSTMCell",
     "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPooling1D",
@@ -145,12 +178,18 @@ __all__ = [
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    "StringLookup",
+    "StackedRNNCells",
     "Subtract",
+    "TimeDistributed",
     "UpSampling1D",
     "UpSampling2D",
+    "Wrapper",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "add",

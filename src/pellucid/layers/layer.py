@@ -72,8 +72,8 @@ class Layer(Configurable):
     rows_independent: ClassVar[bool] = False
     #: Whether each output depends on the one input at its place.
     elementwise: ClassVar[bool] = False
-    #: What it hands out and states the arithmetic of, forth and back; of its output it does so anyway.
-    stated: ClassVar[tuple[str, ...]] = ("z",)
+    #: The values whose arithmetic `formula` states; their gradients are found when a step is opened.
+    stated: ClassVar[tuple[str, ...]] = ("z", "output")
     #: Whether an opened step shows it: models only hold the layers that are shown.
     shown_when_opened: ClassVar[bool] = True
     unwritten = (
@@ -153,8 +153,9 @@ class Layer(Configurable):
 
     @property
     def compute_dtype(self) -> str:
-        """The type that the layer computes in."""
-        return self.dtype_policy.compute_dtype
+        """The type that the layer computes in: its own, but float64 where gradients are checked."""
+        scope, own = current_scope(), self.dtype_policy.compute_dtype
+        return own if scope is None or scope.dtype is None or not is_float(own) else scope.dtype
 
     @property
     def path(self) -> str:
@@ -185,7 +186,7 @@ class Layer(Configurable):
         return hand_out(name, value, drawn, shared)
 
     def formula(self, unit: Unit) -> Expression | None:
-        """The arithmetic of one number of this layer, "z" or "output"; None if it states none."""
+        """The arithmetic of one number of this layer, one of `stated`; None if it states none."""
         return None
 
     def backward(self, unit: Unit) -> Expression | None:
@@ -213,6 +214,10 @@ class Layer(Configurable):
             slopes: the gradients of the example's loss by what was handed out: "z", "output".
         """
         return None
+
+    def stated_for(self) -> list[Variable]:
+        """The variables for which `gradient_terms` is asked: those that the layer holds itself."""
+        return self._own()
 
     # Calling.
 
@@ -409,8 +414,7 @@ class Layer(Configurable):
             value = as_array(value)
         if not isinstance(value, jax.Array) or not self.autocast or not is_float(value.dtype):
             return value
-        scope = current_scope()
-        dtype = self.compute_dtype if scope is None or scope.dtype is None else scope.dtype
+        dtype = self.compute_dtype
         if value.dtype == dtype or not is_float(dtype):
             return value
         return with_mask(value.astype(dtype), mask_of(value))

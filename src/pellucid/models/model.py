@@ -329,10 +329,14 @@ class Model(Layer):
             ShapeError: if the rows do not fit the layers.
         """
         self._require_compiled("fit")
+        if self.optimizer is None:
+            raise StateError(message("fit needs an optimizer.", mend='compile(optimizer="adam", ...).'))
         batch_size = _at_least_one("batch_size", batch_size)
         epochs = _whole("epochs", epochs)
         steps_per_epoch = _at_least_one("steps_per_epoch", steps_per_epoch)
-        source, held_out = self._sources(x, y, sample_weight, class_weight, validation_split, validation_data)
+        source, held_out = self._sources(
+            x, y, sample_weight, class_weight, validation_split, validation_data, shuffle
+        )
         rows = source if isinstance(source, Rows) else source.peek()
         engine = self._ready(rows, "fit")
         size = batch_size or BATCH_SIZE
@@ -347,6 +351,9 @@ class Model(Layer):
                 source = Stream(_Reshuffled(source, size, shuffle))
         else:
             source.prepare = self._prepared
+            if source.shuffles and not self._order_spent:
+                # Keras looks at a batch of its own to learn the shapes, and draws an order for that.
+                source.begin_anew()
         if isinstance(held_out, Rows):
             held_out = self._checked(held_out, "validation ")
         elif held_out is not None:
@@ -394,6 +401,8 @@ class Model(Layer):
         try:
             with jax.disable_jit(self._run_eagerly):
                 training.run()
+            if self.optimizer is not None:
+                self.optimizer.finalize_variable_values(self.trainable_variables)
         finally:
             plan.progress.stopped()
             try:
@@ -440,6 +449,7 @@ class Model(Layer):
         class_weight: Any,
         validation_split: float,
         validation_data: Any,
+        shuffle: Any,
     ) -> tuple[Rows | Stream, Rows | Stream | None]:
         """What is trained on, and what is held out, from the arguments of `fit`."""
         if x is None:
@@ -466,7 +476,7 @@ class Model(Layer):
                         mend="give validation_data=(x, y).",
                     )
                 )
-            source: Rows | Stream = self._stream(x, class_weight)
+            source: Rows | Stream = self._stream(x, class_weight, shuffle)
         else:
             source = self.rows_of(x, y, sample_weight, class_weight)
             if validation_split and validation_data is None:
@@ -732,7 +742,9 @@ class Model(Layer):
                 # Targets that are refused must not settle which accuracy is meant.
                 self._checked(rows)
             self._objective.resolve(rows.y, outputs, self._names_of_outputs())
-            if not self.optimizer.built:
+            if self.optimizer is None:
+                pass  # what is only evaluated needs none
+            elif not self.optimizer.built:
                 self.optimizer.build(self.trainable_variables)
             else:
                 for variable in self.trainable_variables:
@@ -789,9 +801,11 @@ class Model(Layer):
         y, weight = _in_order(rows.y, names, "y"), _in_order(rows.weight, names, "sample_weight")
         return Rows(rows.x, y, weight, rows.counted)
 
-    def _stream(self, x: Any, class_weight: Mapping[Any, float] | None = None) -> Stream:
+    def _stream(
+        self, x: Any, class_weight: Mapping[Any, float] | None = None, shuffle: Any = False
+    ) -> Stream:
         """Batches, each made rows as this model takes them."""
-        stream = Stream(x, class_weight)
+        stream = Stream(x, class_weight, shuffle)
         stream.make = self.rows_of
         return stream
 

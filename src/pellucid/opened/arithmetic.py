@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
+import jax
 import numpy as np
 
 from pellucid.errors import ArgumentError, message
@@ -30,33 +31,36 @@ from pellucid.opened.seen import LayerPass, require_index, roundoff_of
 NumPy = np.ndarray[Any, Any]
 
 
-def loss_formula(step: Any, index: tuple[int, ...] | None, reference: str) -> Formula:
+def loss_formula(step: Any, name: str, index: tuple[int, ...] | None, reference: str) -> Formula:
     """How the loss of an example comes about."""
-    if step.losses is None:
+    if not step.compared:
         raise ArgumentError(message("this model was compiled without a loss.", came=reference))
-    index = require_index(reference, index, step.losses.shape)
-    expression = loss_expression(step, index)
+    one = next((each for each in step.compared if each.title == name), None)
+    if one is None:
+        known = ", ".join(each.title for each in step.compared)
+        raise ArgumentError(message("the loss of which output?", came=reference, expected=known))
+    index = require_index(reference, index, one.losses.shape)
+    expression = loss_expression(one, index)
     if expression is None:
         raise ArgumentError(
             message(
-                f"the loss {step.parts.objective.loss.name} states no arithmetic.",
+                f"the loss {one.target.loss.name} states no arithmetic.",
                 mend=f"the number itself is step.losses[{index[0]}].",
             )
         )
-    return Formula(indexed("loss", index), expression, float(step.losses[index]), roundoff_of(step.losses))
+    return Formula(indexed(name, index), expression, float(one.losses[index]), roundoff_of(one.losses))
 
 
-def loss_expression(step: Any, index: tuple[int, ...]) -> Expression | None:
+def loss_expression(one: Any, index: tuple[int, ...]) -> Expression | None:
     """The loss of an example in its targets and outputs; None if the loss states none."""
-    loss = step.parts.objective.loss
-    assert loss is not None
-    y, p = np.asarray(step.y)[index], np.asarray(step.outputs)[index]
-    if p.ndim > 1 or getattr(loss, "axis", -1) not in (-1, np.ndim(step.outputs) - 1):
+    loss = one.target.loss
+    y, p = np.asarray(one.y)[index], np.asarray(one.output)[index]
+    if p.ndim > 1 or getattr(loss, "axis", -1) not in (-1, np.ndim(one.output) - 1):
         return None
-    output = f"{step.layers[-1].name}.output" if step.layers else "output"
-    inner = index[1:]
+    output, inner = one.source or "output", index[1:]
+    targets = "y" if one.name is None else f"y_{one.name}"
     ys = [
-        Number(value, indexed("y", (*inner, j) if np.ndim(y) else inner), 0.0)
+        Number(value, indexed(targets, (*inner, j) if np.ndim(y) else inner), 0.0)
         for j, value in enumerate(np.ravel(y))
     ]
     ps = [
@@ -64,30 +68,34 @@ def loss_expression(step: Any, index: tuple[int, ...]) -> Expression | None:
         for j, value in enumerate(np.ravel(p))
     ]
     stated = stated_by(loss, "formula", "call")
-    return None if stated is None else stated(ys, ps, batch=np.asarray(step.y))
+    return None if stated is None else stated(ys, ps, batch=np.asarray(one.y))
 
 
 def cost_formula(step: Any) -> Formula:
     """How the cost comes from the losses, and from penalties."""
-    objective = step.parts.objective
-    parts: list[Expression] = []
-    if step.losses is not None and objective.loss is not None:
-        losses = [
-            Number(step.losses[index], indexed("loss", index)) for index in np.ndindex(step.losses.shape)
-        ]
-        weights = None
-        if step.sample_weight is not None:
-            shape = (*step.sample_weight.shape, *(1,) * (step.losses.ndim - step.sample_weight.ndim))
-            wide = np.broadcast_to(step.sample_weight.reshape(shape[: step.losses.ndim]), step.losses.shape)
-            weights = [Number(wide[index], indexed("weight", index)) for index in np.ndindex(wide.shape)]
-        mean_loss = objective.loss.cost_formula(losses, weights)
-        if objective.loss_weight is not None:
-            mean_loss = mean_loss * objective.loss_weight
-        parts.append(mean_loss)
+    parts = [_cost_of(one) for one in step.compared]
     if step.losses is None and step.opening.losses is not None:
-        parts.append(Number(step.opening.losses, "loss of the batch"))
+        parts.append(Number(sum(jax.tree.leaves(step.opening.losses)), "loss of the batch"))
     parts += penalties(step)
     return Formula("cost", total(parts), step.cost, roundoff_of(step.cost_array))
+
+
+def _cost_of(one: Any) -> Expression:
+    """What one output adds to the cost."""
+    places = list(np.ndindex(one.losses.shape))
+    losses = [Number(one.losses[index], indexed(one.title, index)) for index in places]
+    if one.masked:
+        shares = [Number(one.shares[index], indexed("share", index)) for index in places]
+        return total(loss * share for loss, share in zip(losses, shares, strict=True))
+    weights = None
+    if one.weight is not None:
+        shape = (*one.weight.shape, *(1,) * (one.losses.ndim - one.weight.ndim))
+        wide = np.broadcast_to(one.weight.reshape(shape[: one.losses.ndim]), one.losses.shape)
+        weights = [Number(wide[index], indexed("weight", index)) for index in places]
+    mean_loss = one.target.loss.cost_formula(losses, weights)
+    if one.name is not None:
+        mean_loss = Let(one.title, mean_loss)
+    return mean_loss if one.target.weight is None else mean_loss * one.target.weight
 
 
 def penalties(step: Any) -> list[Expression]:
@@ -114,14 +122,11 @@ def slope_formula(
     array = layer.slopes[kind]
     place = require_index(reference, index, array.shape[1:])
     recorded = float(array[(example, *place)])
-    behind = step.layers[step.layers.index(layer) + 1 :]
     made: Expression | None = None
-    if kind in layer.layer.stated:
+    if not kind.startswith("output"):
         made = _backward(layer.layer, step.unit(layer, kind, place, example))
-    elif behind and _same(behind[0].input, layer.output):
-        made = _backward(behind[0].layer, step.unit(behind[0], "input", place, example))
-    elif not behind and step.losses is not None:
-        made = loss_slope(step, (example, *place[: step.losses.ndim - 1]), place)
+    else:
+        made = _output_slope(step, layer, kind, place, example)
     name = indexed(f"{layer.name}.d_{kind}", place)
     found = None if made is None else Formula(name, made, recorded, roundoff_of(array))
     if found is None or not found.holds:
@@ -135,24 +140,51 @@ def slope_formula(
     return found
 
 
-def loss_slope(step: Any, index: tuple[int, ...], place: tuple[int, ...]) -> Expression | None:
-    """share * dloss/dp, for one of the outputs."""
-    loss = loss_expression(step, index)
+def _output_slope(
+    step: Any, layer: LayerPass, kind: str, place: tuple[int, ...], example: int
+) -> Expression | None:
+    """The sum over all ways that an output goes: into layers, and into the losses."""
+    traced = step.traced
+    name = traced.same.get(f"{layer.name}.{kind}", f"{layer.name}.{kind}")
+    users = [
+        (each, what)
+        for each in step.layers
+        for what in each.arrays
+        if traced.origins.get(f"{each.name}.{what}") == name
+    ]
+    terms: list[Expression | None] = []
+    for each, what in users:
+        if any(each.name.startswith(f"{outer.name}/") for outer, _ in users):
+            continue
+        made = _backward(each.layer, step.unit(each, what, place, example))
+        inner = [pair for pair in users if pair[0].name.startswith(f"{each.name}/")]
+        if made is None and inner:
+            # A layer that only hands on what it is given: those in it say how.
+            terms += [_backward(one.layer, step.unit(one, key, place, example)) for one, key in inner]
+        else:
+            terms.append(made)
+    if name in traced.outputs:
+        terms.append(loss_slope(step, name, example, place))
+    known = [term for term in terms if term is not None]
+    return total(known) if known and len(known) == len(terms) else None
+
+
+def loss_slope(step: Any, name: str, example: int, place: tuple[int, ...]) -> Expression | None:
+    """share * dloss/dp, for one of the numbers that this output of a layer gives to a loss."""
+    one = next((each for each in step.compared if each.source == name), None)
+    if one is None:
+        return None
+    index = (example, *place[: one.losses.ndim - 1])
+    loss = loss_expression(one, index)
     if loss is None:
         return None
-    share = Number(step.shares[index], indexed("share", index))
-    return times(share, derivative(loss, indexed(f"{step.layers[-1].name}.output", place)))
+    share = Number(one.shares[index], indexed("share", index))
+    return times(share, derivative(loss, indexed(name, place)))
 
 
 def _backward(layer: Layer, unit: Unit) -> Expression | None:
     """What a layer states of its backward pass, if its statements are about the code that ran."""
     return None if stated_by(layer, "formula", "call") is None else layer.backward(unit)
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two arrays hold the same numbers."""
-    known = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
-    return known and np.array_equal(cast(NumPy, one), cast(NumPy, other), equal_nan=True)
 
 
 def gradient_formula(step: Any, path: str, index: tuple[int, ...]) -> Formula:
@@ -175,10 +207,10 @@ def _stated_gradient(step: Any, variable: Any, index: tuple[int, ...]) -> Expres
     plain = plain_mean(step)
     for layer in users:
         stated = stated_by(layer.layer, "gradient_terms", "call")
-        for example in range(count):
-            scale = np.float64(count if plain else 1)
-            slopes = {kind: array[example] * scale for kind, array in layer.slopes.items()}
-            unit = replace(step.unit(layer, "z", (), example), among_others=True, of_loss=plain)
+        scale = np.float64(count if plain else 1)
+        for example, *moment in np.ndindex(count, *layer.times):
+            slopes = {kind: array[(example, *moment)] * scale for kind, array in layer.slopes.items()}
+            unit = replace(step.unit(layer, "z", tuple(moment), example), among_others=True, of_loss=plain)
             made = None if stated is None else stated(variable, index, unit, slopes)
             if made is None:
                 return None
@@ -268,6 +300,12 @@ def change_of(step: Any, path: str, index: tuple[int, ...]) -> tuple[Moved | Non
     optimizer = step.parts.optimizer
     before, after = step.weights[path][index], _after_opened(step, path, index)[0]
     rule = None if optimizer is None else stated_by(optimizer, "rule", "update_step", "apply")
+    overwrites = optimizer is not None and optimizer.use_ema and optimizer.ema_overwrite_frequency
+    if optimizer is not None and optimizer.gradient_accumulation_steps:
+        if overwrites:
+            rule = None  # the means may become the weights between updates, too
+        elif optimizer.keeps_still(step.optimizer.before["iteration"]):
+            return None, Number(0.0), Number(before, indexed(path, index))
     moved = moved_by(step, path, index) if rule is not None else None
     change = rule(moved) if rule is not None and moved is not None else None
     if moved is None or change is None:
@@ -275,7 +313,10 @@ def change_of(step: Any, path: str, index: tuple[int, ...]) -> tuple[Moved | Non
         name = indexed(path, index)
         change = Number(np.float64(after) - np.float64(before), f"update by {optimizer and optimizer.name}")
         return None, change, Number(before, name) + change
+    assert optimizer is not None
     result: Expression = moved.weight + change
+    if overwrites:
+        result = optimizer.average_formula(result, moved)
     if variable.constraint is not None:
         stated = stated_by(variable.constraint, "formula", "__call__")
         array = step.update_values[f"{path}.moved"]
@@ -289,10 +330,16 @@ def moved_by(step: Any, path: str, index: tuple[int, ...]) -> Moved:
     variable = step.parts.weights[step.weight_place(path, path)]
     optimizer = step.parts.optimizer
     assert optimizer is not None
-    gradient = Number(step.gradients[path][index], f"{indexed(path, index)}.gradient")
-    own = (f"{path}.gradient", step.gradients[path])
+    gradient: Expression = Number(step.gradients[path][index], f"{indexed(path, index)}.gradient")
     named = {f"{name}.gradient": array for name, array in step.gradients.items()}
-    clipped = optimizer.clip_formula(gradient, index, own, named)
+    if steps := optimizer.gradient_accumulation_steps:
+        slot = "gradient_accumulator"
+        kept = {name: step.optimizer.before[f"{name}/{slot}"] for name in step.gradients}
+        own = Number(kept[path][index], indexed(slot, index))
+        gradient = Let("mean_gradient", (gradient + own) / steps)
+        named = {f"{name}.mean": (array + kept[name]) / steps for name, array in step.gradients.items()}
+    own_name = f"{path}.mean" if steps else f"{path}.gradient"
+    clipped = optimizer.clip_formula(gradient, index, (own_name, named[own_name]), named)
     if clipped is not gradient:
         clipped = Let("g", clipped)
     rate = Number(step.optimizer.learning_rate, "learning_rate")
@@ -303,5 +350,6 @@ def moved_by(step: Any, path: str, index: tuple[int, ...]) -> Moved:
         slot: Number(array[index] if array.shape else array, indexed(slot, index if array.shape else ()))
         for slot, array in step.optimizer.slots(variable).items()
     }
-    t = Number(step.optimizer.before.get("iteration", np.asarray(0)) + 1, "t", 0.0)
+    done = step.optimizer.before.get("iteration", np.asarray(0)) // (steps or 1)
+    t = Number(done + 1, "t", 0.0)
     return Moved(path, index, weight, clipped, rate, t, slots)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from pellucid.errors import ArgumentError, message
@@ -76,7 +76,7 @@ def gradients_by_example(step: Any, path: str) -> NumPy:
     variable_size = int(np.prod(step.weights[name].shape))
     function = functools.partial(programs.gradients_by_example, step.parts, place)
     args = (*step.pass_state(), step.place.batch, factors(step))
-    rows = len(factors(step))
+    rows = len(jax.tree.leaves(args[-1])[0])
     if rows * variable_size > 2**28:
         raise ArgumentError(
             message(
@@ -98,12 +98,19 @@ def _of_entry(step: Any, place: int, index: tuple[int, ...]) -> NumPy:
     return np.asarray(found)[: step.rows_count]
 
 
-def factors(step: Any) -> NumPy:
-    """How the losses of one example make its own: 1, or the mean over what it has several of."""
-    losses, shares = np.asarray(step.opening.losses), np.asarray(step.opening.shares)
-    sums = shares.reshape(len(shares), -1).sum(axis=1).reshape(-1, *(1,) * (losses.ndim - 1))
-    plain = np.full_like(shares, 1.0 / max(math.prod(losses.shape[1:]), 1))
-    return np.where(sums != 0, shares / np.where(sums == 0, 1, sums), plain)
+def factors(step: Any) -> Any:
+    """How the losses of one example make its own: each by its part of the example's share of the cost."""
+    shares = jax.tree.map(np.asarray, step.opening.shares)
+    flat = [each.reshape(len(each), -1) for each in jax.tree.leaves(shares)]
+    sums = np.sum([each.sum(axis=1) for each in flat], axis=0)
+    several = sum(each.shape[1] for each in flat)
+
+    def parts(own: NumPy) -> NumPy:
+        whole = sums.reshape(-1, *(1,) * (own.ndim - 1))
+        plain = np.full_like(own, 1.0 / max(several, 1))
+        return np.where(whole != 0, own / np.where(whole == 0, 1, whole), plain)
+
+    return jax.tree.map(parts, shares)
 
 
 def pushes_of(step: Any, path: str) -> Pushes:

@@ -19,7 +19,7 @@ from pellucid.arrays import Arrays
 from pellucid.errors import StateError, message
 from pellucid.layers.layer import Layer
 from pellucid.opened.seen import LayerPass, Layers
-from pellucid.step import Batch, Parts, State, Values, step
+from pellucid.step import Batch, Forward, Parts, State, Values, step
 from pellucid.variables import Handed
 
 NumPy = np.ndarray[Any, Any]
@@ -50,18 +50,32 @@ class Traced:
     shapes: dict[str, Any]
     drawn: set[str]
     shared: set[str]
+    looped: dict[str, int]
+    #: Where the inputs of calls came from, which outputs are those of a call within, and where the
+    #: model's outputs came from: by and as names such as "dense.output" (see `Handed`).
+    origins: dict[str, str]
+    same: dict[str, str]
+    outputs: list[str | None]
+    #: The numbers of the outputs that carry a mask.
+    masked: set[int]
 
     @classmethod
     def of(cls, parts: Parts, state: tuple[Values, Values], x: Arrays, training: bool) -> Traced:
         """Trace the forward pass."""
         handed = Handed()
+        outputs: list[str | None] = []
+        masked: set[int] = set()
 
         def forward(weights: Values, others: Values, x: Arrays) -> Any:
-            return parts.forward(weights, others, x, training=training, handed=handed).handed
+            found = parts.forward(weights, others, x, training=training, handed=handed)
+            outputs.extend(handed.origin_of(each) for each in jax.tree.leaves(found.outputs))
+            masked.update(n for n, mask in enumerate(found.masks or ()) if mask is not None)
+            return found.handed
 
         shapes = jax.eval_shape(forward, *state, x)
         calls = [each for each in handed.calls if each[1].shown_when_opened]
-        return cls(calls, shapes, handed.drawn, handed.shared)
+        known = (handed.drawn, handed.shared, handed.looped, handed.origins, handed.same)
+        return cls(calls, shapes, *known, outputs, masked)
 
     def nudges(self) -> dict[str, Any]:
         """Zeros for all values whose gradients are wanted: z, what else layers state, and outputs."""
@@ -94,7 +108,8 @@ class Traced:
                         shared.add(matched[1])
                 return told
 
-            found.append(LayerPass(name, layer, those(handed), those(slopes), shared))
+            loops = self.looped.get(name, 0)
+            found.append(LayerPass(name, layer, those(handed), those(slopes), shared, loops))
         return found
 
 
@@ -111,7 +126,8 @@ def in_sight() -> Generator[None]:
                 "a layer calls other layers inside of jax.lax.scan, jax.vmap or the like, and what they "
                 "compute there is out of sight.",
                 expected="layers that are called in the layer's call itself",
-                mend="write the loop in Python, or compute without layers inside of it.",
+                mend="write the loop with pellucid.loops.scan, which takes the place of jax.lax.scan, or "
+                "in Python.",
             )
         ) from error
 
@@ -119,7 +135,7 @@ def in_sight() -> Generator[None]:
 def opening(parts: Parts, nudges: Any, state: State, batch: Batch) -> Opening:
     """THE step once more, with everything it computes returned."""
     after, seen = step(parts, state, batch, nudges)
-    losses, shares = losses_and_shares(parts, seen.forward.outputs, batch)
+    losses, shares = losses_and_shares(parts, seen.forward, batch)
     return Opening(
         after.weights,
         after.others,
@@ -136,21 +152,25 @@ def opening(parts: Parts, nudges: Any, state: State, batch: Batch) -> Opening:
     )
 
 
-def losses_and_shares(parts: Parts, outputs: Any, batch: Batch) -> tuple[Any, Any]:
-    """The loss of each example, and how much of it is in the cost."""
+def losses_and_shares(parts: Parts, forward: Forward, batch: Batch) -> tuple[Any, Any]:
+    """The loss of each example, and how much of it is in the cost; by output where there are several."""
     objective = parts.objective
-    losses = objective.losses(batch.y, outputs)
+    losses = objective.losses(batch.y, forward.outputs)
     if losses is None:
         return None, None
-    shares = jax.grad(lambda values: objective.reduced(values, batch.weight, batch.valid, batch.rows))(losses)
-    return losses, shares
+
+    def cost(values: Any) -> Any:
+        return objective.reduced(values, batch.weight, batch.valid, batch.rows, forward.masks)
+
+    return losses, jax.grad(cost)(losses)
 
 
 def _example_losses(parts: Parts, weights: Values, others: Values, batch: Batch, factors: Any) -> Any:
     forward = parts.forward(weights, others, batch.x, training=True)
     losses = parts.objective.losses(batch.y, forward.outputs)
     assert losses is not None
-    return jnp.sum((losses * factors).reshape(losses.shape[0], -1), axis=1)
+    each = jax.tree.map(lambda own, by: (own * by).reshape(own.shape[0], -1).sum(axis=1), losses, factors)
+    return sum(jax.tree.leaves(each))
 
 
 def _with(weights: Values, place: int, value: Any) -> Values:

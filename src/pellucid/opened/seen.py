@@ -34,6 +34,8 @@ class LayerPass:
             only the forward pass was opened.
         arrays: all that it handed out, by name: also "kept" of Dropout, "mean" of normalizations, ...
         shared: the names of those that are for the whole batch, and not for each row.
+        loops: in how many loops over time the layer was called. Each puts an axis of times behind that of
+            the rows, and a time before the other indices: "time_distributed/dense.z[t,j]".
     """
 
     def __init__(
@@ -43,14 +45,21 @@ class LayerPass:
         arrays: Mapping[str, NumPy],
         slopes: Mapping[str, NumPy],
         shared: Collection[str] = (),
+        loops: int = 0,
     ) -> None:
-        self.name, self.layer = name, layer
+        self.name, self.layer, self.loops = name, layer, loops
         self.arrays, self.slopes, self.shared = dict(arrays), dict(slopes), frozenset(shared)
 
     @property
     def variables(self) -> list[Any]:
-        """The variables that the layer holds itself, not through other layers."""
-        return cast(Any, self.layer)._own()
+        """The variables whose gradients the layer can state: those that it holds itself."""
+        return self.layer.stated_for()
+
+    @property
+    def times(self) -> tuple[int, ...]:
+        """How often each of the loops ran that the layer was called in."""
+        by_row = [array for name, array in self.arrays.items() if name not in self.shared]
+        return by_row[0].shape[1 : 1 + self.loops] if self.loops else ()
 
     @property
     def input(self) -> Any:
@@ -136,7 +145,10 @@ class Pass:
         """What a layer needs to know to state the arithmetic of one of its numbers."""
         first = self.columns if layer is self.layers[0] and self._names_fit else ()
         known = (layer.arrays, self.values, self.training, first, layer.slopes)
-        return Unit(layer.name, what, index, example, *known)
+        unit = Unit(layer.name, what, index, example, *known)
+        for time in index[: layer.loops]:
+            unit = unit.at(time, shared=layer.shared)
+        return unit
 
     @functools.cached_property
     def _names_fit(self) -> bool:
@@ -167,7 +179,7 @@ class Pass:
         place = require_index(reference, index, array.shape if whole else array.shape[1:])
         roundoff = roundoff_of(array)
         known = f"{layer.name}.{kind}"
-        if kind not in (*layer.layer.stated, "output") or whole:
+        if kind not in layer.layer.stated or whole:
             value = Number(array[place if whole else (example, *place)], indexed(known, place))
             return Formula(indexed(known, place), value, value.value, roundoff)
         stated = stated_by(layer.layer, "formula", "call")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import jax
@@ -97,7 +97,8 @@ class Step(Pass):
             from a stream, and have none.
         x, y, sample_weight: the rows themselves, their targets and their weights (or None).
         layers: each with `name`, `input`, `z`, `output`, `d_z`, `d_output`; found by number or name.
-        losses: the loss of each example, before weights and mean.
+        losses: the loss of each example, before weights and mean; of a model of several outputs a dict
+            of these by output.
         shares: how much of each loss is in the cost: 1/32 each in a batch of 32 without weights.
         cost: the mean of the losses (or what the loss's reduction says), with penalties.
         weights, gradients, updates, weights_after: by path, "dense/kernel".
@@ -140,9 +141,16 @@ class Step(Pass):
         self.rows = place.rows
         self.y, self.sample_weight = place.whole.y, place.whole.weight
         # Of rows that are one number each, some losses are the mean of the batch, and not of examples.
-        alone = opened.losses is not None and np.ndim(opened.losses) > 0
-        self.losses: Any = np.asarray(opened.losses)[:count] if alone else None
-        self.shares: Any = np.asarray(opened.shares)[:count] if alone else None
+        known = jax.tree.leaves(opened.losses)
+        alone = bool(known) and all(np.ndim(each) > 0 for each in known)
+        self.losses: Any = (
+            jax.tree.map(lambda each: np.asarray(each)[:count], opened.losses) if alone else None
+        )
+        self.shares: Any = (
+            jax.tree.map(lambda each: np.asarray(each)[:count], opened.shares) if alone else None
+        )
+        #: The outputs that have a loss, each with what it was compared with.
+        self.compared = Compared.all_of(self) if alone else []
         self.cost = float(opened.cost)
         self.penalty = float(opened.penalty)
         self.cost_array = np.asarray(opened.cost)
@@ -258,7 +266,14 @@ class Step(Pass):
 
     def shares_by_example(self) -> NumPy:
         """How much of each example is in the cost."""
-        return self.shares.reshape(len(self.shares), -1).sum(axis=1)
+        return cast(Any, sum(each.shares.reshape(len(each.shares), -1).sum(axis=1) for each in self.compared))
+
+    def losses_by_example(self) -> NumPy | None:
+        """One loss for each example: the mean of its own, or the weighted sum of those of all outputs."""
+        if not self.compared:
+            return None
+        each = [one.losses.reshape(len(one.losses), -1).mean(axis=1) * one.factor for one in self.compared]
+        return cast(Any, sum(each))
 
     @property
     def plain_mean(self) -> bool:
@@ -298,7 +313,8 @@ class Step(Pass):
     def names(self) -> list[str]:
         """What `formula` can be asked for, without indices."""
         slopes = [f"{layer.name}.d_{kind}" for layer in self.layers for kind in layer.slopes]
-        return ["cost", "loss", *self.weights, *super().names(), *slopes]
+        losses = [each.title for each in self.compared] or ["loss"]
+        return ["cost", *losses, *self.weights, *super().names(), *slopes]
 
     def formula(self, reference: str, example: int | None = None) -> Formula:
         """The arithmetic of one number, with its value and the recorded number it was compared with.
@@ -308,7 +324,8 @@ class Step(Pass):
 
                 "dense.z[3]", "dense.output[3]"   of unit 3, for `example`
                 "dense.d_z[3]", "dense.d_output[3]"  the gradients of the cost by these
-                "loss[4]", "cost"                 of example 4, and of the batch
+                "loss[4]", "cost"                 of example 4, and of the batch; of several outputs
+                                                  "size_loss[4]"
                 "dense/kernel[2,3].gradient"      as the mean over the examples
                 "dense/kernel[2,3].update"        how far the optimizer moves it
                 "dense/kernel[2,3]"               the weight after the step
@@ -322,8 +339,8 @@ class Step(Pass):
             raise ArgumentError(message("an example is a whole number.", came=repr(example)))
         if name == "cost" and index is None and not what:
             return arithmetic.cost_formula(self)
-        if name == "loss" and not what:
-            return arithmetic.loss_formula(self, index, reference)
+        if not what and (name == "loss" or any(name == each.title for each in self.compared)):
+            return arithmetic.loss_formula(self, name, index, reference)
         if name in self.values and name not in self.weights:
             self.weight_place(name, reference)
         if name in self.weights:
@@ -339,9 +356,9 @@ class Step(Pass):
         stem, _, kind = name.rpartition(".")
         one = self.followed if example is None else example
         self.require_example(one)
-        by = kind.removeprefix("d_")
-        if by != kind and not what and by in self.layers[stem].slopes:
-            made = arithmetic.slope_formula(self, self.layers[stem], by, index, reference, one)
+        of = kind.removeprefix("d_")
+        if kind.startswith("d_") and not what and of in self.layers[stem].slopes:
+            made = arithmetic.slope_formula(self, self.layers[stem], of, index, reference, one)
         else:
             made = super().formula(reference, one)
         return made if example is not None else replace(made, remark=f"example {one}")
@@ -446,6 +463,70 @@ class Step(Pass):
 
     def _repr_html_(self) -> str:
         return html.step(self)
+
+
+@dataclass
+class Compared:
+    """One of the model's outputs, and what it was compared with.
+
+    Attributes:
+        name: the output's name; None of the only one.
+        target: its loss, and the factor that the loss has in the cost.
+        output, y, weight: what the model gave, the targets, and the weights of the rows.
+        losses, shares: the loss of each example, and how much of it is in the cost.
+        source: which number of a layer the output is: "dense_1.output"; None if it is of no layer.
+        masked: whether a mask leaves out some of the losses.
+    """
+
+    name: str | None
+    target: Any
+    output: NumPy
+    y: NumPy
+    weight: NumPy | None
+    losses: NumPy
+    shares: NumPy
+    source: str | None
+    masked: bool
+
+    @classmethod
+    def all_of(cls, step: Step) -> list[Compared]:
+        """Those of a step."""
+        found: list[Compared] = []
+        targets = step.parts.objective.targets
+        outputs = jax.tree.leaves(step.outputs)
+        ys = step.y if isinstance(step.y, list) else [step.y] * len(targets)
+        weights = step.sample_weight
+        each_weight = weights if isinstance(weights, list) else [weights] * len(targets)
+        for number, target in enumerate(targets):
+            if target.loss is None:
+                continue
+            losses, shares = (
+                given if target.name is None else given[target.name] for given in (step.losses, step.shares)
+            )
+            found.append(
+                cls(
+                    name=target.name,
+                    target=target,
+                    output=outputs[number],
+                    y=ys[number],
+                    weight=each_weight[number],
+                    losses=losses,
+                    shares=shares,
+                    source=step.traced.outputs[number],
+                    masked=number in step.traced.masked,
+                )
+            )
+        return found
+
+    @property
+    def title(self) -> str:
+        """What its losses are called: "loss", or "size_loss"."""
+        return "loss" if self.name is None else f"{self.name}_loss"
+
+    @property
+    def factor(self) -> float:
+        """What the loss is multiplied by in the cost."""
+        return 1.0 if self.target.weight is None else float(self.target.weight)
 
 
 class OptimizerPass:

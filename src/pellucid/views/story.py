@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ArgumentError, message
-from pellucid.formula import TERMS, shown
+from pellucid.formula import TERMS, indexed, shown
 
 DETAILS = ("short", "full")
 #: How many rows, weights or pushes are listed before "and ... more".
@@ -73,14 +73,12 @@ def _title(step: Any) -> list[str]:
 
 def followed(step: Any) -> tuple[int, str]:
     """The example that is followed if none is named, and why."""
-    losses = step.losses
+    losses = step.losses_by_example()
     if losses is None or not len(losses):
         return 0, ""
     if np.isnan(losses).any():
-        nan = np.isnan(np.asarray(losses)).reshape(len(losses), -1).any(axis=1)
-        return int(np.argmax(nan)), ", whose loss is no number"
-    flat = np.nan_to_num(np.asarray(losses).reshape(len(losses), -1).mean(axis=1), nan=np.inf)
-    return int(np.argmax(flat)), ", whose loss is the largest"
+        return int(np.argmax(np.isnan(losses))), ", whose loss is no number"
+    return int(np.argmax(losses)), ", whose loss is the largest"
 
 
 def _batch(step: Any, example: int, because: str) -> list[str]:
@@ -96,7 +94,7 @@ def _batch(step: Any, example: int, because: str) -> list[str]:
     y = "" if step.y is None else f", y = {_values(_example_of(step.y, example))}"
     weight = ""
     if step.sample_weight is not None:
-        weight = f", weight {_values(step.sample_weight[example])}"
+        weight = f", weight {_values(_example_of(step.sample_weight, example))}"
     lines.append(f"          followed here: example {example}{row}{because}{y}{weight}")
     return [*lines, *_given(step, example, "          ", "x: ")]
 
@@ -129,21 +127,28 @@ def _layer(
     index = _unit(layer, example, unit)
     if index:
         units[layer.name] = index[-1]
-    inside = f"[{','.join(map(str, index))}]" if index else ""
     for what in ("z", "output"):
         if what not in layer.arrays:
             continue
         if what == "output" and "z" in layer.arrays and activation == "linear":
             continue  # a = z, and said already
-        reference = f"{layer.name}.{what}{inside}"
+        array = layer.arrays[what]
+        own = index if array.shape == output.shape else _strongest(layer, what, example)
+        reference = indexed(f"{layer.name}.{what}", own)
         try:
             lines += _indented(step.formula(reference, example=example).text(terms), 4)
         except ArgumentError:
-            value = layer.arrays[what][(example, *index)]
+            value = array[(example, *own)]
             lines.append(f"    {reference} = {shown(float(value))}")
     if shape and int(np.prod(shape)) > 1:
         lines.append(f"    all outputs: {_values(np.ravel(output[example]))}")
     return lines
+
+
+def _strongest(layer: Any, what: str, example: int) -> tuple[int, ...]:
+    """The place of one number of a layer that matters most to the cost; without gradients, the largest."""
+    known = layer.slopes.get(what, layer.arrays[what])[example]
+    return tuple(int(each) for each in np.unravel_index(int(np.argmax(np.abs(known))), known.shape))
 
 
 def headline(layer: Any) -> str:
@@ -200,13 +205,12 @@ def _backward(step: Any, chosen: Sequence[Any], units: dict[str, int], example: 
 
 def _cost(step: Any, example: int, terms: int) -> list[str]:
     lines: list[str] = []
-    if step.losses is not None:
-        rest = np.asarray(step.losses).shape[1:]
-        index = ",".join(str(each) for each in (example, *(0 for _ in rest)))
+    for one in step.compared:
+        index = ",".join(str(each) for each in (example, *(0 for _ in one.losses.shape[1:])))
         try:
-            lines += _indented(step.formula(f"loss[{index}]").text(terms))
+            lines += _indented(step.formula(f"{one.title}[{index}]").text(terms))
         except ArgumentError:
-            lines.append(f"  loss[{index}] = {_values(step.losses[example])}")
+            lines.append(f"  {one.title}[{index}] = {_values(one.losses[example])}")
     return lines + _indented(step.formula("cost").text(terms))
 
 

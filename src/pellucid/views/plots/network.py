@@ -439,8 +439,8 @@ def _outcome(step: Any, example: int) -> tuple[str, ...]:
     lines: list[str] = []
     if step.y is not None:
         lines.append(f"y = {story._values(story._example_of(step.y, example))}")
-    if step.losses is not None:
-        lines.append(f"loss = {shown(float(np.mean(step.losses[example])))}")
+    if (losses := step.losses_by_example()) is not None:
+        lines.append(f"loss = {shown(float(losses[example]))}")
         lines.append(f"cost of the {step.rows_count:,} rows = {shown(step.cost)}")
     return tuple(lines)
 

@@ -1,0 +1,100 @@
+"""Whole scripts, unchanged: real Keras on JAX runs them as they stand, and so does `pellucid run`.
+
+Each prints its results as JSON on its last line. The same seed gives the same results.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from judging import JUDGE
+
+SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.py"))
+#: How far results may differ, relative to 1 for what is smaller than 1.
+CLOSE = 1e-4
+#: For the judge: the name tensorflow, and of its functions what the scripts use, from Keras itself.
+TENSORFLOW = """
+import sys
+
+import jax
+import keras
+import numpy
+from keras import ops
+from keras.src.utils.module_utils import tensorflow
+
+tensorflow._available = False  # what is found here is not TensorFlow, and no business of Keras's own
+type(jax.device_put(1.0)).numpy = lambda array: numpy.array(array)[()]
+sys.modules["tensorflow.keras"] = keras
+__path__, __version__, float32, nn = [], "2.20.0", "float32", ops
+argmax, matmul, constant = ops.argmax, ops.matmul, ops.convert_to_tensor
+
+
+def executing_eagerly():
+    return True
+
+
+class random:
+    set_seed = staticmethod(keras.utils.set_random_seed)
+
+
+class autograph:
+    set_verbosity = staticmethod(print)
+"""
+
+pytestmark = pytest.mark.slow
+
+
+def results(script, *command, **environment):
+    """What a script printed last, and what was written to stderr."""
+    ran = subprocess.run(
+        [*command, str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "KERAS_BACKEND": "jax", **environment},
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    return json.loads(ran.stdout.splitlines()[-1]), ran.stderr
+
+
+def same(ours, theirs, where=""):
+    """The same structure, and numbers that differ by rounding only."""
+    assert type(ours) is type(theirs), where
+    if isinstance(theirs, dict):
+        assert list(ours) == list(theirs), where
+        for name, expected in theirs.items():
+            same(ours[name], expected, f"{where}/{name}")
+    elif isinstance(theirs, list):
+        assert len(ours) == len(theirs), where
+        for place, (came, expected) in enumerate(zip(ours, theirs, strict=True)):
+            same(came, expected, f"{where}/{place}")
+    elif isinstance(theirs, float):
+        assert abs(ours - theirs) <= CLOSE * max(1, abs(theirs)), (where, ours, theirs)
+    else:
+        assert ours == theirs, where
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_an_unchanged_script_gives_the_results_that_it_has_with_keras(script, tmp_path):
+    if "tensorflow" in script.read_text():
+        (tmp_path / "tensorflow.py").write_text(TENSORFLOW)
+    judged, _ = results(script, JUDGE, PYTHONPATH=str(tmp_path), KERAS_HOME=str(tmp_path / "keras"))
+    ours, told = results(script, sys.executable, "-m", "pellucid", "run", "--open", str(tmp_path / "kept"))
+    same(ours, judged)
+    # Every training of the script can be opened afterwards, in another process.
+    shown = re.search(r"pellucid show (\S+) --step (\d+)", told)
+    ran = subprocess.run(
+        [sys.executable, "-m", "pellucid", "show", shown[1], "--step", shown[2]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith(f"Step {shown[2]}:")
+    assert np.isfinite(ours["history"]["loss"]).all() if "history" in ours else True
