@@ -103,6 +103,13 @@ def cases(keras):
         ]
         return compiled(keras.Sequential(model), "adam", "mse", [])
 
+    def sequences():
+        both = layers.Bidirectional(layers.LSTM(3, return_sequences=True, dropout=0.2, seed=3))
+        stack = layers.RNN([layers.GRUCell(2), layers.LSTMCell(2)], return_sequences=True)
+        each = layers.TimeDistributed(layers.Dense(2, activation="relu"))
+        end = [stack, each, layers.SimpleRNN(2), layers.Dense(1, activation="sigmoid")]
+        return compiled(keras.Sequential([keras.Input((4,)), layers.Embedding(7, 3), both, *end]), "sgd")
+
     @keras.saving.register_keras_serializable("cases")
     class Scaled(layers.Layer):
         def __init__(self, units, **kwargs):
@@ -164,6 +171,7 @@ def cases(keras):
         "branches": (branches, table[0], [table[1], rows(2)]),
         "own": (own, *table),
         "own_layers": (own_layers, *table),
+        "sequences": (sequences, np.abs(rows(4) * 3).astype("int32") % 7, table[1]),
         "images": (images, rows(6, 6, 2), table[1]),
         "dense": (dense, *table),
         "unbuilt": (unbuilt, *table),

@@ -40,6 +40,8 @@ class Embedding(Layer):
     """
 
     rows_independent = True
+    unwritten = ("activity_regularizer", "autocast", "weights")
+    fixed = {"quantization_config": None}
 
     def __init__(
         self,

@@ -143,6 +143,8 @@ class Bidirectional(Layer):
     rows_independent = True
     supports_masking = True
 
+    unwritten = (*Layer.unwritten, "weights")
+
     def __init__(
         self,
         layer: Any,
