@@ -10,13 +10,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pellucid import ops
-from pellucid.arrays import floatx
+from pellucid import config, ops, seeds
+from pellucid.arrays import floatx, result_type, standardize_dtype
 from pellucid.errors import ArgumentError, message
+from pellucid.graph import KerasTensor
+from pellucid.naming import forget_names
 from pellucid.variables import Variable
 
-#: Every name of keras.backend beside those that Pellucid has anyway: "backend.mean", ...
-OFFERED: dict[str, Any] = {}
+#: Every name of keras.backend: "backend.mean", ...
+OFFERED: dict[str, Any] = {f"backend.{name}": getattr(config, name) for name in config.__all__}
 Function = TypeVar("Function", bound=Callable[..., Any])
 #: Those that are the same in keras.ops; the name that they have there comes after a colon if it is another.
 SAME = (
@@ -33,6 +35,8 @@ def _offer(function: Function) -> Function:
     return function
 
 
+_offer(result_type)
+_offer(standardize_dtype)
 for _name in SAME.split():
     _old, _, _new = _name.partition(":")
     OFFERED[f"backend.{_old}"] = getattr(ops, _new or _old)
@@ -49,6 +53,19 @@ def _last(function: Callable[..., Any]) -> Callable[..., Any]:
 
 for _name in ("argmax", "argmin", "softmax"):
     OFFERED[f"backend.{_name}"] = _last(getattr(ops, _name))
+
+
+@_offer
+def clear_session(free_memory: bool = True) -> None:
+    """Begin anew: names are counted from the beginning, and draws without a seed begin a new generator."""
+    forget_names()
+    seeds.forget_global_key()
+
+
+@_offer
+def is_keras_tensor(x: Any) -> bool:
+    """Whether this is a symbolic tensor."""
+    return isinstance(x, KerasTensor)
 
 
 @_offer

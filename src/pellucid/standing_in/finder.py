@@ -52,6 +52,8 @@ class StandIn(ModuleType):
     """A module of Keras's or TensorFlow's name, that gives what Pellucid has of it."""
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__all__":
+            return sorted(_names(self.__name__))
         if name.startswith("__"):
             raise AttributeError(name)
         try:
@@ -213,6 +215,7 @@ def install() -> None:
             )
     sys.meta_path.insert(0, FINDER)
     _array_class().numpy = _numpy
+    _streams().watch()
 
 
 def uninstall() -> None:
@@ -223,6 +226,7 @@ def uninstall() -> None:
     for name in [name for name, module in sys.modules.items() if isinstance(module, StandIn)]:
         del sys.modules[name]
     del _array_class().numpy
+    _streams().unwatch()
 
 
 def _array_class() -> Any:
@@ -231,6 +235,11 @@ def _array_class() -> Any:
     import jax
 
     return type(jax.device_put(np.zeros(())))
+
+
+def _streams() -> Any:
+    """The streams of random numbers of TensorFlow's names."""
+    return pellucid._module("standing_in.seeding").STREAMS
 
 
 def _numpy(array: Any) -> Any:
