@@ -15,6 +15,9 @@ from pellucid.arrays import set_floatx
 from pellucid.naming import forget_names
 from pellucid.seeds import set_random_seed
 
+# Scripts are run by their tests, and by nobody else.
+collect_ignore_glob = ["tests/scripts/*"]
+
 # The first example of a property may compile, and so be slow; runs can be repeated.
 hypothesis.settings.register_profile("pellucid", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("pellucid")

@@ -40,7 +40,22 @@ FORMULAS = {
     "exponential": np.exp,
     "hard_sigmoid": lambda z: np.clip(z / 6 + 0.5, 0, 1),
     "mish": lambda z: z * np.tanh(softplus(z)),
+    "celu": lambda z: np.where(z > 0, z, np.exp(z) - 1),
+    "glu": lambda z: z[:, :2] * sigmoid(z[:, 2:]),
+    "hard_silu": lambda z: z * np.clip(z + 3, 0, 6) / 6,
+    "hard_tanh": lambda z: np.clip(z, -1, 1),
+    "hard_shrink": lambda z: z * (np.abs(z) > 0.5),
+    "soft_shrink": lambda z: np.sign(z) * np.maximum(np.abs(z) - 0.5, 0),
+    "tanh_shrink": lambda z: z - np.tanh(z),
+    "log_sigmoid": lambda z: np.log(sigmoid(z)),
+    "squareplus": lambda z: (z + np.sqrt(z**2 + 4)) / 2,
+    "sparse_plus": lambda z: np.where(z <= -1, 0, np.where(z >= 1, z, (z + 1) ** 2 / 4)),
+    "sparse_sigmoid": lambda z: np.clip((z + 1) / 2, 0, 1),
+    "sparsemax": lambda z: np.array([[0, 0, 0.35, 0.65], [0, 0, 0, 1.0]]),
+    "threshold": lambda z: np.where(z > 0.35, z, -9.0),
 }
+#: What those take that cannot be called with z alone.
+OPTIONS = {"threshold": {"threshold": 0.35, "default_value": -9.0}}
 
 
 def test_every_activation_has_its_formula_here():
@@ -49,7 +64,8 @@ def test_every_activation_has_its_formula_here():
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_an_activation_is_its_formula(name):
-    np.testing.assert_allclose(activations.get(name)(Z), FORMULAS[name](Z), rtol=2e-5, atol=2e-6)
+    found = activations.get(name)(Z, **OPTIONS.get(name, {}))
+    np.testing.assert_allclose(found, FORMULAS[name](Z), rtol=2e-5, atol=2e-6)
 
 
 def test_relu_takes_a_slope_a_ceiling_and_a_threshold():

@@ -115,10 +115,14 @@ CASES = {
 }
 
 
+#: What they give are whole numbers, which have no slope.
+WITHOUT_SLOPE = {"CategoryEncoding", "Discretization", "Hashing", "IntegerLookup", "StringLookup"}
+
+
 def test_every_layer_is_in_these_tests():
     assert keras.Sequential  # which enters itself when it is imported
     ours = {e.__name__ for e in LAYERS.entries.values() if e.__module__.startswith("pellucid.")}
-    assert ours == set(CASES)
+    assert ours - WITHOUT_SLOPE == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)

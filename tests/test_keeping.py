@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 import pellucid as keras
-from pellucid import record, saving
+from pellucid import record, run_files
 from pellucid.data import Rows
 from pellucid.errors import ArgumentError, DataError, FileError, PellucidError, StateError
 from pellucid.naming import forget_names
@@ -182,8 +182,8 @@ def test_large_rows_stay_out_of_the_file_if_nothing_was_said(tmp_path, monkeypat
     history = trained("tanh")[1]
     for data in ("auto", "all"):
         history.save(tmp_path / f"{data}.pellucid", data=data)
-    assert not saving.read(tmp_path / "auto.pellucid").data
-    assert sorted(saving.read(tmp_path / "all.pellucid").data) == ["x", "y"]
+    assert not run_files.read(tmp_path / "auto.pellucid").data
+    assert sorted(run_files.read(tmp_path / "all.pellucid").data) == ["x", "y"]
     assert History.load(tmp_path / "auto.pellucid").open(4, x=X, y=Y).cost == history.open(4).cost
 
 
@@ -668,18 +668,18 @@ def test_a_foreign_file_is_refused(whole, tmp_path):
 def test_a_file_without_a_recorded_training_says_so(tmp_path):
     model = CASES["tanh"].model()
     weights = {variable.path: variable.numpy() for variable in model.weights}
-    run = saving.Run("training", saving.described_model(model), weights)
-    saving.write(tmp_path / "bare.pellucid", run)
+    run = run_files.Run("training", run_files.described_model(model), weights)
+    run_files.write(tmp_path / "bare.pellucid", run)
     with pytest.raises(FileError, match="holds no recorded training"):
         History.load(tmp_path / "bare.pellucid")
 
 
 def rewritten(path, into, change):
     """The file with its record, the record's arrays and its data changed."""
-    run = saving.read(path)
+    run = run_files.read(path)
     described, arrays, data = json.loads(json.dumps(run.record)), dict(run.arrays), dict(run.data)
     change(described, arrays, data)
-    saving.write(into, dataclasses.replace(run, record=described, arrays=arrays, data=data))
+    run_files.write(into, dataclasses.replace(run, record=described, arrays=arrays, data=data))
     return into
 
 
@@ -694,7 +694,7 @@ def test_any_entry_of_the_record_that_was_changed_is_refused_or_gives_no_wrong_n
 ):
     path = request.getfixturevalue(kind)
     name = {"whole": "tanh", "stream": "a stream"}[kind]
-    entry = data.draw(st.sampled_from(sorted(saving.read(path).record)))
+    entry = data.draw(st.sampled_from(sorted(run_files.read(path).record)))
     value = data.draw(st.sampled_from(ODD))
 
     def change(described, arrays, data):
@@ -777,7 +777,7 @@ def test_batches_of_a_stream_that_do_not_fit_are_refused(changed, stream, tmp_pa
 @pytest.mark.parametrize("kind", ["whole", "stream"])
 def test_arrays_of_another_shape_or_type_are_refused(kind, request, tmp_path):
     path = request.getfixturevalue(kind)
-    run = saving.read(path)
+    run = run_files.read(path)
     changes = {
         "gone": None,
         "shorter": lambda array: array[:-1],

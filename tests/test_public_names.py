@@ -23,11 +23,12 @@ NAMES = {
     "constraints": "Constraint MaxNorm MinMaxNorm NonNeg UnitNorm get max_norm non_neg unit_norm",
     "initializers": "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity Initializer LecunNormal "
     "LecunUniform Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros get",
-    "layers": "Activation ActivityRegularization Add AlphaDropout Average BatchNormalization Concatenate "
-    "Dense Dot Dropout ELU Flatten GaussianDropout GaussianNoise Identity Input InputLayer Lambda Layer "
-    "LayerNormalization LeakyReLU Maximum Minimum Multiply Normalization PReLU ReLU Rescaling Reshape "
-    "Softmax SpatialDropout1D SpatialDropout2D Subtract add average concatenate dot maximum minimum "
-    "multiply subtract",
+    "layers": "Activation ActivityRegularization Add AlphaDropout Average BatchNormalization "
+    "CategoryEncoding Concatenate Dense Discretization Dot Dropout ELU Flatten GaussianDropout "
+    "GaussianNoise Hashing Identity Input InputLayer IntegerLookup Lambda Layer "
+    "LayerNormalization LeakyReLU Maximum Minimum Multiply Normalization PReLU ReLU Rescaling "
+    "Reshape Softmax SpatialDropout1D SpatialDropout2D StringLookup Subtract add average "
+    "concatenate dot maximum minimum multiply subtract",
     "losses": "BinaryCrossentropy CategoricalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh "
     "Loss MeanAbsoluteError MeanSquaredError Poisson SparseCategoricalCrossentropy get mean_squared_error",
     "metrics": "AUC Accuracy BinaryAccuracy CategoricalAccuracy F1Score FBetaScore Mean MeanSquaredError "

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pellucid import plots as plots
     from pellucid import random as random
     from pellucid import regularizers as regularizers
+    from pellucid import saving as saving
     from pellucid import tables as tables
     from pellucid import utils as utils
     from pellucid.errors import PellucidError as PellucidError
@@ -61,6 +62,7 @@ _namespaces = (
     "plots",
     "random",
     "regularizers",
+    "saving",
     "tables",
     "utils",
 )

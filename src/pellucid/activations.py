@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,12 @@ import jax
 import jax.numpy as jnp
 
 from pellucid import formula as f
+from pellucid import naming
 from pellucid.arrays import Array, ArrayLike, as_float
 from pellucid.formula import Choice, Expression, Known, largest, smallest, states
 from pellucid.naming import Catalogue
 
-CATALOGUE = Catalogue("activation")
+CATALOGUE = Catalogue("activation", by_name=True)
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ def _relu(
     if negative_slope == 0.0 and threshold == 0.0:
         a = largest(z, 0)
     else:
-        a = Choice(z, ">=", threshold, z, negative_slope * (z - threshold) if negative_slope else 0)
+        above = ">" if threshold else ">="
+        a = Choice(z, above, threshold, z, negative_slope * (z - threshold) if negative_slope else 0)
     return a if max_value is None else smallest(a, max_value)
 
 
@@ -128,6 +131,34 @@ def _log_softmax(row: Sequence[Expression], place: int, axis: int = -1) -> Expre
     return row[place] - f.log_sum_exp(row)
 
 
+def _soft_shrink(z: Expression, threshold: float = 0.5) -> Expression:
+    return Choice(z, ">", threshold, z - threshold, Choice(z, "<", -threshold, z + threshold, 0))
+
+
+def _sparse(z: Expression, between: Expression, above: Any) -> Expression:
+    """0 below -1, `between` up to 1, and `above` from there."""
+    return Choice(z, "<=", -1, 0, Choice(z, ">=", 1, above, between))
+
+
+def _squareplus(z: Expression, b: float = 4.0) -> Expression:
+    squared = z**2 if z.value**2 <= f.LARGEST else f.Number(math.inf)
+    return (z + f.sqrt(squared + b)) / 2
+
+
+def _glu(row: Sequence[Expression], place: int, axis: int = -1) -> Expression:
+    return f.sigmoid(row[place + len(row) // 2], height=row[place])
+
+
+def _sparsemax(row: Sequence[Expression], place: int, axis: int = -1) -> Expression:
+    ordered = sorted(row, key=lambda z: (math.isnan(z.value), -z.value))
+    sums = itertools.accumulate(z.value for z in ordered)
+    shares = zip(ordered, sums, range(1, len(row) + 1), strict=True)
+    kept = sum(z.value - (before - 1) / count > 0 for z, before, count in shares)
+    # Of numbers that are too large none is kept, and what is divided by 0 is infinite.
+    tau = f.Let("tau", (f.total(ordered[:kept]) - 1) / kept) if kept else f.Number(-math.inf)
+    return largest(row[place] - tau, 0)
+
+
 @CATALOGUE.entry()
 @states(lambda z: z)
 def linear(x: ArrayLike) -> Array:
@@ -144,7 +175,8 @@ def relu(
     z = as_float(x)
     if negative_slope == 0.0 and max_value is None and threshold == 0.0:
         return jax.nn.relu(z)
-    a = jnp.where(z >= threshold, z, negative_slope * (z - threshold))
+    above = z > threshold if threshold else z >= 0.0
+    a = jnp.where(above, z, negative_slope * (z - threshold))
     return a if max_value is None else jnp.minimum(a, max_value)
 
 
@@ -164,10 +196,10 @@ def tanh(x: ArrayLike) -> Array:
 
 @CATALOGUE.entry()
 @states(OfRow(_softmax), slope=lambda a, of, by: a[of] * ((1 if of == by else 0) - a[by]))
-def softmax(x: ArrayLike, axis: int = -1) -> Array:
-    """a_i = exp(z_i) / sum_j exp(z_j)."""
+def softmax(x: ArrayLike, axis: Any = -1) -> Array:
+    """a_i = exp(z_i) / sum_j exp(z_j), along an axis, or several."""
     z = as_float(x)
-    if z.ndim and z.shape[axis] == 1:
+    if z.ndim and isinstance(axis, int) and z.shape[axis] == 1:
         warnings.warn(
             "softmax over one number is always 1: nothing can be learned. Did you mean sigmoid?", stacklevel=2
         )
@@ -258,7 +290,113 @@ def mish(x: ArrayLike) -> Array:
     return jax.nn.mish(as_float(x))
 
 
-swish = silu
+@CATALOGUE.entry()
+@states(lambda z, alpha=1.0: Choice(z, ">", 0, z, alpha * (f.exp(z / alpha) - 1)))
+def celu(x: ArrayLike, alpha: float = 1.0) -> Array:
+    """a = z above 0, alpha * (exp(z / alpha) - 1) below. Barron, 2017."""
+    return jax.nn.celu(as_float(x), alpha)
+
+
+@CATALOGUE.entry()
+@states(OfRow(_glu))
+def glu(x: ArrayLike, axis: int = -1) -> Array:
+    """a_i = z_i * sigmoid(z_(i + n)): the second n numbers of a row are gates of the first n.
+
+    Dauphin et al., 2017.
+    """
+    return jax.nn.glu(as_float(x), axis)
+
+
+@CATALOGUE.entry("hard_swish")
+@states(lambda z: z * (smallest(largest(z + 3, 0), 6) / 6))
+def hard_silu(x: ArrayLike) -> Array:
+    """a = z * min(max(z + 3, 0), 6) / 6. Howard et al., 2019."""
+    return jax.nn.hard_silu(as_float(x))
+
+
+@CATALOGUE.entry()
+@states(lambda z: smallest(largest(z, -1), 1))
+def hard_tanh(x: ArrayLike) -> Array:
+    """a = min(max(z, -1), 1)."""
+    return jax.nn.hard_tanh(as_float(x))
+
+
+@CATALOGUE.entry()
+@states(lambda z, threshold=0.5: Choice(abs(z), ">", threshold, z, 0))
+def hard_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
+    """a = z where |z| > threshold, else 0."""
+    z = as_float(x)
+    return jnp.where(jnp.abs(z) > threshold, z, 0.0)
+
+
+@CATALOGUE.entry()
+@states(_soft_shrink)
+def soft_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
+    """a = z, nearer to 0 by `threshold`; 0 where |z| <= threshold."""
+    z = as_float(x)
+    return jnp.where(z > threshold, z - threshold, jnp.where(z < -threshold, z + threshold, 0.0))
+
+
+@CATALOGUE.entry()
+@states(lambda z: z - f.tanh(z))
+def tanh_shrink(x: ArrayLike) -> Array:
+    """a = z - tanh(z)."""
+    z = as_float(x)
+    return z - jnp.tanh(z)
+
+
+@CATALOGUE.entry()
+@states(lambda z: -f.softplus(-z))
+def log_sigmoid(x: ArrayLike) -> Array:
+    """a = log(sigmoid(z)) = -log(1 + exp(-z))."""
+    return jax.nn.log_sigmoid(as_float(x))
+
+
+@CATALOGUE.entry()
+@states(_squareplus)
+def squareplus(x: ArrayLike, b: float = 4) -> Array:
+    """a = (z + sqrt(z^2 + b)) / 2. Barron, 2021."""
+    return jax.nn.squareplus(as_float(x), b)
+
+
+@CATALOGUE.entry()
+@states(lambda z: _sparse(z, (z + 1) ** 2 / 4, z))
+def sparse_plus(x: ArrayLike) -> Array:
+    """a = 0 below -1, (z + 1)^2 / 4 up to 1, z from there."""
+    return jax.nn.sparse_plus(as_float(x))
+
+
+@CATALOGUE.entry()
+@states(lambda z: _sparse(z, 0.5 * (z + 1), 1))
+def sparse_sigmoid(x: ArrayLike) -> Array:
+    """a = 0 below -1, (z + 1) / 2 up to 1, 1 from there."""
+    return jax.nn.sparse_sigmoid(as_float(x))
+
+
+@CATALOGUE.entry()
+@states(OfRow(_sparsemax))
+def sparsemax(x: ArrayLike, axis: int = -1) -> Array:
+    """a_i = max(z_i - tau, 0), with tau such that the sum is 1: shares, of which many are 0.
+
+    Martins & Astudillo, 2016.
+    """
+    z = jnp.moveaxis(as_float(x), axis, -1)
+    ordered = -jnp.sort(-z, axis=-1)
+    kept = ordered - (jnp.cumsum(ordered, axis=-1) - 1) / jnp.arange(1, z.shape[-1] + 1) > 0
+    sums = jnp.sum(jnp.where(kept, ordered, 0.0), axis=-1, keepdims=True)
+    tau = (sums - 1) / jnp.sum(kept, axis=-1, keepdims=True)
+    return jnp.moveaxis(jnp.maximum(z - tau, 0.0), -1, axis)
+
+
+@CATALOGUE.entry()
+@states(lambda z, threshold, default_value: Choice(z, ">", threshold, z, default_value))
+def threshold(x: ArrayLike, threshold: float, default_value: float) -> Array:
+    """a = z above the threshold, `default_value` elsewhere."""
+    z = as_float(x)
+    return jnp.where(z > threshold, z, default_value)
+
+
+swish, hard_swish = silu, hard_silu
 
 
 def get(identifier: Any) -> Callable[..., Any]:
@@ -268,3 +406,17 @@ def get(identifier: Any) -> Callable[..., Any]:
     [0.0, 2.0]
     """
     return linear if identifier is None else CATALOGUE.make(identifier)
+
+
+def serialize(activation: Any) -> Any:
+    """An activation as plain data: its name."""
+    return naming.serialize(activation)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The activation that `serialize` wrote down.
+
+    >>> deserialize("tanh") is tanh
+    True
+    """
+    return CATALOGUE.make(config, custom_objects)

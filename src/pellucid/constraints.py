@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from pellucid import naming
 from pellucid.arrays import Array, ArrayLike, as_array
 from pellucid.formula import Choice, Expression, Let, sqrt, sum_over, within
 from pellucid.naming import Catalogue, Configurable
@@ -17,16 +18,16 @@ TINY = 1e-7
 
 
 class Constraint(Configurable):
-    """A projection: called with weights, gives the nearest weights that obey.
+    """A projection: called with weights, gives the nearest weights that obey; this one all of them.
 
-    One of your own may state its formula, too.
+    One of your own overrides the call, and may state its formula, too.
     """
 
     namespace = "keras.constraints"
 
     def __call__(self, w: ArrayLike) -> Array:
         """The weights that obey."""
-        raise NotImplementedError
+        return as_array(w)
 
     def formula(
         self, array: np.ndarray[Any, Any], index: tuple[int, ...], weight: Expression
@@ -141,3 +142,13 @@ max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNo
 def get(identifier: Any) -> Callable[[Any], Any] | None:
     """The constraint that a name, configuration or object stands for; None is none."""
     return CATALOGUE.make(identifier)
+
+
+def serialize(constraint: Any) -> Any:
+    """A constraint as plain data."""
+    return naming.serialize(constraint)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The constraint that `serialize` wrote down."""
+    return CATALOGUE.make(config, custom_objects)

@@ -28,7 +28,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from pellucid import keeping, saving
+from pellucid import keeping, run_files
 from pellucid.errors import FileError, message
 from pellucid.record import Edit, Record, Snapshot, Snapshots, StreamBatch
 from pellucid.replay import Replay
@@ -209,7 +209,7 @@ def _name(number: int) -> str:
 
 def _load(path: Path) -> dict[str, NumPy]:
     try:
-        return saving.tensors(path, path.read_bytes(), path.name)
+        return run_files.tensors(path, path.read_bytes(), path.name)
     except OSError as problem:
         raise FileError(
             message("a file of the recorded training cannot be read.", came=f"{path}: {problem.strerror}")
@@ -237,13 +237,13 @@ def load(folder: Path, custom_objects: Mapping[str, Any] | None = None) -> keepi
                 expected=f"{RUN}, as fit(record={str(folder)!r}) writes it",
             )
         )
-    kept = keeping.unpack(saving.read(folder / RUN), folder / RUN, custom_objects)
+    kept = keeping.unpack(run_files.read(folder / RUN), folder / RUN, custom_objects)
     try:
         return _continued(folder, kept)
     except FileError:
         raise
     except Exception as problem:  # whatever files that do not fit together lead to
-        raise saving.damaged(folder, keeping.first_line(problem)) from None
+        raise run_files.damaged(folder, keeping.first_line(problem)) from None
 
 
 def _continued(folder: Path, kept: keeping.Kept) -> keeping.Kept:
@@ -268,7 +268,7 @@ def _continued(folder: Path, kept: keeping.Kept) -> keeping.Kept:
         if any(
             leaf is None or (leaf.shape, leaf.dtype) != each for leaf, each in zip(leaves, like, strict=True)
         ):
-            raise saving.damaged(path, "a snapshot of another model")
+            raise run_files.damaged(path, "a snapshot of another model")
         return cast(State, jax.tree.unflatten(structure, leaves))
 
     for step in _numbered(folder / "batches"):
@@ -305,7 +305,7 @@ def _final(folder: Path, kept: keeping.Kept, record: Record) -> None:
     if (folder / END).is_file():
         found = _load(folder / END)
         if set(found) != {each.path for each in parts.model.weights}:
-            raise saving.damaged(folder / END, "weights of another model")
+            raise run_files.damaged(folder / END, "weights of another model")
         for variable in parts.model.weights:
             variable.assign(found[variable.path])
         return

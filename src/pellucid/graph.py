@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -19,7 +21,9 @@ import jax.numpy as jnp
 
 from pellucid.arrays import Shape, as_array, floatx, sizes
 from pellucid.errors import ArgumentError, UnknownNameError, did_you_mean, message
+from pellucid.formula import Expression, Unit, derivative, times, wrapped
 from pellucid.naming import automatic_name, serialize, snake_case
+from pellucid.variables import current_scope
 
 #: Sizes that stand for unknown ones, of rows and of other axes: what differs between two traces is unknown.
 _STAND_INS = ((2, 64), (3, 96))
@@ -255,6 +259,18 @@ _ROW_BY_ROW = frozenset(
 )
 
 
+#: The functions whose arithmetic is told in opened steps.
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "true_divide": operator.truediv,
+    "negative": operator.neg,
+    "square": lambda x: x * x,
+}
+
+
 class Operation:
     """A function of keras.ops as it stands in a graph: it has a name, and no weights.
 
@@ -273,15 +289,73 @@ class Operation:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute, or take a place in the graph if an argument is symbolic."""
         if not any_symbols(args, kwargs):
-            return self.function(*args, **kwargs, **self.settings)
+            return self._computed(args, kwargs)
         outputs = traced_outputs(functools.partial(self.function, **self.settings), args, kwargs)
         Node(self, args, kwargs, outputs)
         return outputs
+
+    def _computed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        scope = current_scope()
+        handed = None if scope is None else scope.handed
+        if handed is None:
+            return self.function(*args, **kwargs, **self.settings)
+        with handed.calling(self) as name:
+            arrays = [leaf for leaf in jax.tree.leaves((args, kwargs)) if hasattr(leaf, "shape")]
+            handed.given_to(name, arrays)
+            outputs = self.function(*args, **kwargs, **self.settings)
+            if not hasattr(outputs, "shape"):
+                return outputs  # several arrays are seen in what is made of them
+            output = handed.take(f"{name}.output", outputs)
+            handed.came_from(name, [output])
+            return output
 
     @property
     def output(self) -> Any:
         """What came out of its first call."""
         return self._inbound_nodes[0].outputs[0]
+
+    # What an opened step asks of a layer.
+
+    #: It is shown, hands out nothing but its output, and states its arithmetic, if it is in `_ARITHMETIC`.
+    shown_when_opened, stated = True, ()
+
+    def formula(self, unit: Unit) -> Expression | None:
+        """The function of the numbers at this place; None for functions that are more than that."""
+        if self.kind not in _ARITHMETIC or self.settings:
+            return None
+        operands: list[Any] = []
+        count = len(self._inbound_nodes[0].inputs)
+        for given in self._inbound_nodes[0].args:
+            if isinstance(given, KerasTensor):
+                seen = sum(not isinstance(each, int | float) for each in operands)
+                what = "input" if count == 1 else f"input_{seen}"
+                # An axis of size one is used at every place of the others.
+                shape = unit.row(what).shape
+                places = zip(unit.index[len(unit.index) - len(shape) :], shape, strict=True)
+                operands.append(unit.number(what, *(0 if size == 1 else place for place, size in places)))
+            elif isinstance(given, int | float):
+                operands.append(given)
+            else:
+                return None
+        return wrapped(_ARITHMETIC[self.kind](*operands))
+
+    def backward(self, unit: Unit) -> Expression | None:
+        """The gradient by an input, where each output is made of the numbers at its own place."""
+        if unit.row(unit.what).shape != unit.row("output").shape:
+            return None
+        made = self.formula(replace(unit, what="output"))
+        if made is None:
+            return None
+        slope = derivative(made, unit.number(unit.what, *unit.index).name)
+        return times(unit.gradient("output", *unit.index), slope)
+
+    def stated_for(self) -> list[Any]:
+        """It has no weights."""
+        return []
+
+    def describe(self) -> str:
+        """The operation in a few words."""
+        return f'operation "{self.name}"'
 
     @property
     def rows_independent(self) -> bool:

@@ -7,17 +7,19 @@ called, as in Keras: two layers that share one object start equal.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pellucid import naming
 from pellucid.arrays import floatx
-from pellucid.errors import ArgumentError, message
+from pellucid.errors import ArgumentError, ShapeError, message
 from pellucid.naming import Catalogue, Configurable
 from pellucid.seeds import draw_seed, key, uniform
+from pellucid.variables import SeedGenerator
 
 CATALOGUE = Catalogue("initializer")
 
@@ -33,20 +35,29 @@ class Initializer(Configurable):
 
 
 class _Random(Initializer):
-    def __init__(self, seed: int | None = None) -> None:
-        self.seed = draw_seed() if seed is None else int(seed)
+    def __init__(self, seed: Any = None) -> None:
+        if seed is not None and not isinstance(seed, int | np.integer | SeedGenerator):
+            raise ArgumentError(
+                message("`seed` is a whole number or a SeedGenerator.", came=repr(seed), expected="seed=42")
+            )
+        self.seed = draw_seed() if seed is None else seed
+
+    def _key(self) -> Any:
+        """The key to draw with: always the same, unless a generator gives them."""
+        seed = self.seed
+        return np.asarray(seed.next()) if isinstance(seed, SeedGenerator) else key(int(seed))
 
     def _uniform(self, shape: Sequence[int], low: float, high: float, dtype: Any) -> Any:
         dtype = dtype or floatx()
         if str(dtype) == "float32":
-            return uniform(key(self.seed), tuple(shape), low, high)
-        return np.asarray(jax.random.uniform(key(self.seed), tuple(shape), dtype, low, high))
+            return uniform(self._key(), tuple(shape), low, high)
+        return np.asarray(jax.random.uniform(self._key(), tuple(shape), dtype, low, high))
 
     def _normal(self, shape: Sequence[int], mean: float, stddev: float, dtype: Any) -> Any:
-        return jax.random.normal(key(self.seed), tuple(shape), dtype or floatx()) * stddev + mean
+        return jax.random.normal(self._key(), tuple(shape), dtype or floatx()) * stddev + mean
 
     def _truncated(self, shape: Sequence[int], mean: float, stddev: float, dtype: Any) -> Any:
-        values = jax.random.truncated_normal(key(self.seed), -2.0, 2.0, tuple(shape), dtype or floatx())
+        values = jax.random.truncated_normal(self._key(), -2.0, 2.0, tuple(shape), dtype or floatx())
         return values * stddev + mean
 
 
@@ -80,7 +91,7 @@ class Constant(Initializer):
         return np.broadcast_to(np.asarray(self.value, dtype or floatx()), tuple(shape)).copy()
 
 
-@CATALOGUE.entry("identity_initializer")
+@CATALOGUE.entry("identity_initializer", "IdentityInitializer")
 class Identity(Initializer):
     """The identity matrix times `gain`."""
 
@@ -144,14 +155,20 @@ class VarianceScaling(_Random):
         mode: "fan_in" (n inputs), "fan_out" (n outputs) or "fan_avg" (their mean).
         distribution: "truncated_normal", "untruncated_normal" or "uniform".
         seed: a whole number; drawn when None.
+        input_axes, output_axes: which axes of the shape are inputs and which outputs, if not the last
+            two, with the axes before them as a field of inputs.
     """
+
+    fixed = {"input_axes": None, "output_axes": None}
 
     def __init__(
         self,
         scale: float = 1.0,
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
-        seed: int | None = None,
+        seed: Any = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
     ) -> None:
         if scale <= 0:
             raise ArgumentError(message("scale must be positive.", came=scale, expected="more than 0"))
@@ -168,10 +185,11 @@ class VarianceScaling(_Random):
             )
         super().__init__(seed)
         self.scale, self.mode, self.distribution = scale, mode, distribution
+        self.input_axes, self.output_axes = input_axes, output_axes
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Values of this shape, scaled by its fans."""
-        fan_in, fan_out = fans(shape)
+        fan_in, fan_out = fans(shape, self.input_axes, self.output_axes)
         n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, n)
         if self.distribution == "uniform":
@@ -183,12 +201,19 @@ class VarianceScaling(_Random):
         return self._truncated(shape, 0.0, math.sqrt(variance) / 0.87962566103423978, dtype)
 
 
-def fans(shape: Sequence[int]) -> tuple[float, float]:
+def fans(
+    shape: Sequence[int],
+    input_axes: Sequence[int] | None = None,
+    output_axes: Sequence[int] | None = None,
+) -> tuple[float, float]:
     """How many inputs and outputs a weight of this shape joins.
 
-    >>> fans((30, 16)), fans((3, 3, 8, 4)), fans((5,))
-    ((30.0, 16.0), (72.0, 36.0), (5.0, 5.0))
+    >>> fans((30, 16)), fans((3, 3, 8, 4)), fans((5,)), fans((32, 4, 16), [0], [1, 2])
+    ((30.0, 16.0), (72.0, 36.0), (5.0, 5.0), (32.0, 64.0))
     """
+    if input_axes is not None and output_axes is not None:
+        inputs, outputs = (math.prod(shape[axis] for axis in axes) for axes in (input_axes, output_axes))
+        return float(inputs), float(outputs)
     if len(shape) == 0:
         return 1.0, 1.0
     if len(shape) == 1:
@@ -198,8 +223,13 @@ def fans(shape: Sequence[int]) -> tuple[float, float]:
 
 
 def _scaled(name: str, scale: float, mode: str, distribution: str, source: str) -> Any:
-    def make(self: VarianceScaling, seed: int | None = None) -> None:
-        VarianceScaling.__init__(self, scale, mode, distribution, seed)
+    def make(
+        self: VarianceScaling,
+        seed: Any = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
+    ) -> None:
+        VarianceScaling.__init__(self, scale, mode, distribution, seed, input_axes, output_axes)
 
     shape = "uniform" if distribution == "uniform" else "truncated normal"
     made = type(
@@ -235,16 +265,56 @@ class Orthogonal(_Random):
         if len(shape) < 2:
             raise ArgumentError(message("Orthogonal needs 2 axes or more.", came=tuple(shape)))
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        tall = jax.random.normal(key(self.seed), (max(rows, columns), min(rows, columns)), dtype or floatx())
+        tall = jax.random.normal(self._key(), (max(rows, columns), min(rows, columns)), dtype or floatx())
         q, r = jnp.linalg.qr(tall)
         q = q * jnp.sign(jnp.diag(r))
         return self.gain * (q.T if rows < columns else q).reshape(tuple(shape))
 
 
+zeros, ones, constant, identity = Zeros, Ones, Constant, Identity
+random_uniform, random_normal, truncated_normal = RandomUniform, RandomNormal, TruncatedNormal
+variance_scaling, orthogonal = VarianceScaling, Orthogonal
+glorot_uniform, glorot_normal = GlorotUniform, GlorotNormal
+he_uniform, he_normal = HeUniform, HeNormal
+lecun_uniform, lecun_normal = LecunUniform, LecunNormal
+
+
 def get(identifier: Any) -> Callable[..., Any] | None:
-    """The initializer that a name, configuration, class or object stands for.
+    """The initializer that a name, configuration, class, object or array stands for.
 
     >>> get("he_normal").mode
     'fan_in'
     """
+    if isinstance(identifier, np.ndarray | np.generic | jax.Array):
+        return _given(cast(Any, identifier))
     return CATALOGUE.make(identifier)
+
+
+def _given(values: Any) -> Callable[..., Any]:
+    """What gives these values, for a weight of just their shape."""
+
+    def give(shape: Sequence[int], dtype: Any = None) -> Any:
+        if tuple(shape) != tuple(values.shape):
+            raise ShapeError(
+                message(
+                    f"Expected `shape` to be {tuple(values.shape)}, that of the given values.",
+                    came=tuple(shape),
+                )
+            )
+        return values.astype(dtype or floatx())
+
+    return give
+
+
+def serialize(initializer: Any) -> Any:
+    """An initializer as plain data."""
+    return naming.serialize(initializer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The initializer that `serialize` wrote down.
+
+    >>> deserialize(serialize(Constant(2.0))).value
+    2.0
+    """
+    return CATALOGUE.make(config, custom_objects)

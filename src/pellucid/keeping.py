@@ -17,12 +17,11 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from pellucid import saving
+from pellucid import run_files
 from pellucid.data import Rows
 from pellucid.engine import Batches
 from pellucid.errors import ArgumentError, FileError, StateError, UnknownNameError, message
-from pellucid.naming import custom_objects as custom_object_scope
-from pellucid.naming import serialize
+from pellucid.naming import custom_object_scope, serialize
 from pellucid.record import (
     Edit,
     Facts,
@@ -82,13 +81,13 @@ def save(
     """Write a run file that holds a recorded training; arguments as for `History.save`."""
     if data not in ("auto", "all", "none"):
         raise ArgumentError(message("data is unknown.", came=repr(data), expected="auto, all or none"))
-    saving.require_writable(path, "the run")
+    run_files.require_writable(path, "the run")
     model = replay.engine.parts.model
     packed = pack(replay, data)
     packed.described |= epochs_and_labels(epochs, params, labels)
-    run = saving.Run(
+    run = run_files.Run(
         KIND,
-        saving.described_model(model),
+        run_files.described_model(model),
         {name: np.asarray(value) for name, value in final.items()},
         history={},
         training={"steps": replay.record.steps},
@@ -96,7 +95,7 @@ def save(
         arrays=packed.arrays,
         data=packed.data,
     )
-    saving.write(path, run)
+    run_files.write(path, run)
 
 
 def epochs_and_labels(
@@ -105,7 +104,7 @@ def epochs_and_labels(
     """What a history holds besides the record, as plain data."""
     return {
         "epochs": [[number, written_logs(logs)] for number, logs in epochs],
-        "params": saving.plain({name: value for name, value in params.items() if _is_plain(value)}),
+        "params": run_files.plain({name: value for name, value in params.items() if _is_plain(value)}),
         "labels": list(labels),
     }
 
@@ -127,7 +126,7 @@ def written_logs(logs: Mapping[str, Any]) -> dict[str, Any]:
             return str(value)
         if isinstance(value, list | tuple):
             return [written(each) for each in cast(Sequence[Any], value)]
-        return saving.plain(value)
+        return run_files.plain(value)
 
     found: dict[str, Any] = {}
     for name, value in logs.items():
@@ -347,10 +346,10 @@ def _like(specs: Any, rows: int | None = None) -> Rows:
 
 def load(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> Kept:
     """Read a run file that holds a recorded training; arguments as for `History.load`."""
-    return unpack(saving.read(path), Path(path), custom_objects)
+    return unpack(run_files.read(path), Path(path), custom_objects)
 
 
-def unpack(run: saving.Run, path: Path, custom_objects: Mapping[str, Any] | None = None) -> Kept:
+def unpack(run: run_files.Run, path: Path, custom_objects: Mapping[str, Any] | None = None) -> Kept:
     """Make a recorded training of what a file holds."""
     if not run.record:
         raise FileError(
@@ -362,7 +361,7 @@ def unpack(run: saving.Run, path: Path, custom_objects: Mapping[str, Any] | None
         )
     said = run.record
     with custom_object_scope(custom_objects):
-        model = saving.build(run, path)
+        model = run_files.build(run, path)
         try:
             model.compile_from_config(said["compile"])
         except UnknownNameError as problem:
@@ -374,13 +373,13 @@ def unpack(run: saving.Run, path: Path, custom_objects: Mapping[str, Any] | None
                 )
             ) from None
         except Exception as problem:
-            raise saving.damaged(path, f"compile: {first_line(problem)}") from None
+            raise run_files.damaged(path, f"compile: {first_line(problem)}") from None
         try:
             return _unpacked(run, path, model)
         except FileError:
             raise
         except Exception as problem:  # whatever sizes and types that do not fit lead to
-            raise saving.damaged(path, f"the record: {first_line(problem)}") from None
+            raise run_files.damaged(path, f"the record: {first_line(problem)}") from None
 
 
 def first_line(problem: Exception) -> str:
@@ -389,22 +388,22 @@ def first_line(problem: Exception) -> str:
     return f"{type(problem).__name__} {lines[0][:200]}"
 
 
-def _unpacked(run: saving.Run, path: Path, model: Any) -> Kept:
+def _unpacked(run: run_files.Run, path: Path, model: Any) -> Kept:
     said, arrays = run.record, run.arrays
     like = _like(said["like"], rows=1)
     engine = model._ready(like, "open")
     parts = engine.parts
     if [len(g) for g in (parts.weights, parts.others, parts.remembered)] != said["groups"]:
-        raise saving.damaged(path, "snapshots of another model")
+        raise run_files.damaged(path, "snapshots of another model")
     variables = [*parts.weights, *parts.others, *parts.remembered]
     steps = [int(step) for step in said["snapshots"]]
     if not steps or steps != sorted(set(steps)) or steps[0] < 0:
-        raise saving.damaged(path, "snapshots that are not in order")
+        raise run_files.damaged(path, "snapshots that are not in order")
     leaves: list[NumPy] = []
     for place, variable in enumerate(variables):
         array = arrays[f"snapshots/{place}"]
         if array.shape != (len(steps), *variable.shape) or str(array.dtype) != variable.dtype:
-            raise saving.damaged(path, f"snapshots of {variable.path} of shape {array.shape}")
+            raise run_files.damaged(path, f"snapshots of {variable.path} of shape {array.shape}")
         leaves.append(array)
     counts = [len(parts.weights), len(parts.others), len(parts.remembered)]
 
@@ -433,7 +432,7 @@ def _unpacked(run: saving.Run, path: Path, model: Any) -> Kept:
     log.stride = _whole(said["log_stride"])
     table = arrays["log"]
     if log.stride & (log.stride - 1) or table.shape != (-(-record.steps // log.stride), 2):
-        raise saving.damaged(path, f"a log of shape {table.shape} for {record.steps} steps")
+        raise run_files.damaged(path, f"a log of shape {table.shape} for {record.steps} steps")
     log.steps, log._parts = record.steps, [table]
     record.log = log
     for number, (step, places) in enumerate(said["edits"]):
@@ -445,18 +444,18 @@ def _unpacked(run: saving.Run, path: Path, model: Any) -> Kept:
         record.orders = Orders(facts.rows, facts.batch_size, said["shuffle"])
         drawn = len(said["orders"])
         if drawn and (arrays["orders/key"].shape, arrays["orders/pos"].shape) != ((drawn, 624), (drawn,)):
-            raise saving.damaged(path, "orders without the generators that drew them")
+            raise run_files.damaged(path, "orders without the generators that drew them")
         for place, epoch in enumerate(said["orders"]):
             key, pos = arrays["orders/key"][place], int(arrays["orders/pos"][place])
             record.orders.notes.append((_whole(epoch), generator(key, pos)))
         rows = rows_of(run.data) if run.data else None
         weight = arrays.get("weight")
         if rows is not None and fingerprint(rows) != said["digest"]:
-            raise saving.damaged(path, "other rows than those that were trained on")
+            raise run_files.damaged(path, "other rows than those that were trained on")
         trained = Trained(rows, str(said["digest"]), weight, tuple(said["columns"]), str(said["origin"]))
         trained.numbers = arrays.get("numbers")
         if trained.numbers is not None and trained.numbers.shape != (facts.rows,):
-            raise saving.damaged(path, "numbers of other rows")
+            raise run_files.damaged(path, "numbers of other rows")
     for number, (step, size) in enumerate(said["batches"]):
         places = run.data.get(f"{number}/places")
         record.batches.append(
@@ -477,7 +476,7 @@ def require_possible(path: Path, replay: Replay) -> None:
 
     def require(fits: Any, otherwise: str) -> None:
         if not fits:
-            raise saving.damaged(path, otherwise)
+            raise run_files.damaged(path, otherwise)
 
     if record.facts.rows:
         _require_arrays(require, replay)

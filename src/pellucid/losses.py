@@ -953,5 +953,4 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> A
     >>> deserialize(serialize(Huber(delta=0.5))).delta
     0.5
     """
-    with naming.custom_objects(custom_objects):
-        return CATALOGUE.make(name)
+    return CATALOGUE.make(name, custom_objects)

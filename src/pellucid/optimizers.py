@@ -238,7 +238,7 @@ class Optimizer(Configurable):
 
     def _groups(self) -> list[tuple[str, ...]]:
         """The slots that lie together for each weight, in the order of Keras's files."""
-        groups = [("average",)] if self.use_ema else []
+        groups: list[tuple[str, ...]] = [("average",)] if self.use_ema else []
         groups += [("gradient_accumulator",)] if self.gradient_accumulation_steps else []
         groups.append(tuple(slot for slot in self.slots if slot not in self.apart))
         return groups + [(slot,) for slot in self.slots if slot in self.apart]
@@ -548,6 +548,24 @@ class Optimizer(Configurable):
         squares = [sum_over(array, name, lambda g: g**2) for name, array in arrays.items()]
         length = Let("length", sqrt(total(squares)))
         return gradient if length.value <= limit else gradient * limit / length
+
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        """Put all that is remembered into the dict of a file."""
+        for number, variable in enumerate(self._variables):
+            store[str(number)] = variable.numpy()
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Take all that is remembered from the dict of a file, or nothing if it is of other weights."""
+        variables = self._variables
+        if len(store) != len(variables):
+            warnings.warn(
+                f"Skipping variable loading for optimizer '{self.name}', because it has {len(variables)} "
+                f"variables whereas the saved optimizer has {len(store)} variables.",
+                stacklevel=2,
+            )
+            return
+        for number, variable in enumerate(variables):
+            variable.assign(store[str(number)])
 
     def decays_like(self, other: Optimizer) -> None:
         """Leave out of the weight decay what another optimizer leaves out."""
@@ -1127,5 +1145,4 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     >>> deserialize(serialize(SGD(0.5))).get_config()["learning_rate"]
     0.5
     """
-    with naming.custom_objects(custom_objects):
-        return CATALOGUE.make(config)
+    return CATALOGUE.make(config, custom_objects)

@@ -6,6 +6,7 @@ talked about. Where the output is not a terminal, nothing is overwritten: one li
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import time
@@ -16,6 +17,17 @@ import numpy as np
 
 WIDTH = 20
 REFRESH = 0.1
+_interactive = {"value": True}
+
+
+def is_interactive() -> bool:
+    """Whether lines are printed, rather than given to Python's logging."""
+    return _interactive["value"]
+
+
+def set_interactive(value: bool) -> None:
+    """Set whether lines are printed, or given to Python's logging."""
+    _interactive["value"] = value
 
 
 def number(value: Any) -> str:
@@ -59,7 +71,7 @@ class Progress:
     def __init__(self, verbose: Any, epochs: int | None = None) -> None:
         self.verbose = 1 if verbose == "auto" else int(verbose)
         self.epochs = epochs
-        self.live = self.verbose == 1 and _is_terminal()
+        self.live = self.verbose == 1 and is_interactive() and _is_terminal()
         self.shown = 0.0
         self.drawn = 0
         #: The line of the last epoch, if it was not written.
@@ -116,6 +128,9 @@ class Progress:
         return f"Epoch {epoch + 1}/{self.epochs} " if self.epochs and self.epochs > 1 else ""
 
     def _write(self, text: str, end: str) -> None:
+        if not is_interactive():
+            logging.getLogger("pellucid").info(text)
+            return
         width = shutil.get_terminal_size((100, 24)).columns
         if end == "" and len(text) > width + 18:  # 18: the colours
             text = text[: width + 17]

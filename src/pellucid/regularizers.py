@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from pellucid import naming
 from pellucid.arrays import Array, ArrayLike, as_array
 from pellucid.errors import ArgumentError, message
 from pellucid.formula import (
@@ -173,3 +174,13 @@ l1, l2, l1_l2 = L1, L2, L1L2
 def get(identifier: Any) -> Callable[[Any], Any] | None:
     """The regularizer that a name, configuration or object stands for; None is none."""
     return CATALOGUE.make(identifier)
+
+
+def serialize(regularizer: Any) -> Any:
+    """A regularizer as plain data."""
+    return naming.serialize(regularizer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The regularizer that `serialize` wrote down."""
+    return CATALOGUE.make(config, custom_objects)

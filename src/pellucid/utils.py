@@ -11,9 +11,32 @@ import numpy as np
 
 from pellucid import seeds
 from pellucid.errors import DataError, message
-from pellucid.naming import custom_objects as custom_object_scope
+from pellucid.naming import (
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
+from pellucid.naming import deserialize as deserialize_keras_object
+from pellucid.naming import serialize as serialize_keras_object
 
-__all__ = ["custom_object_scope", "normalize", "set_random_seed", "to_categorical"]
+#: The name that Keras also has for it.
+CustomObjectScope = custom_object_scope
+
+__all__ = [
+    "CustomObjectScope",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "normalize",
+    "register_keras_serializable",
+    "serialize_keras_object",
+    "set_random_seed",
+    "to_categorical",
+]
 
 
 def set_random_seed(seed: int) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 import operator
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
@@ -234,6 +235,40 @@ def _forward(name: str, swapped: bool = False) -> Callable[..., Any]:
     return method
 
 
+#: How many numbers may still be made, where that is bounded.
+_room: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("room", default=None)
+
+
+@contextlib.contextmanager
+def room_for(numbers: int) -> Generator[None]:
+    """Let variables of no more numbers than these be made, within a with block.
+
+    A few bytes of a file can ask for a billion weights; they are refused before they are made.
+
+    >>> with room_for(100):
+    ...     Variable(np.zeros, (10, 20))
+    Traceback (most recent call last):
+    ...
+    pellucid.errors.ArgumentError: there is no room for a variable of shape (10, 20)...
+    """
+    token = _room.set([numbers])
+    try:
+        yield
+    finally:
+        _room.reset(token)
+
+
+def _take_room(shape: Sequence[int]) -> None:
+    room = _room.get()
+    if room is None:
+        return
+    room[0] -= math.prod(shape)
+    if room[0] < 0:
+        raise ArgumentError(
+            message(f"there is no room for a variable of shape {tuple(shape)}: the file holds fewer numbers.")
+        )
+
+
 class Variable:
     """An array that can be assigned: a layer's weights, a metric's sums, an optimizer's averages.
 
@@ -269,6 +304,7 @@ class Variable:
         autocast: bool = True,
     ) -> None:
         value: Any
+        _take_room(tuple(shape or ()) if callable(initializer) else np.shape(initializer))
         if callable(initializer):
             # Layers may be built while their model is traced: first values are numbers all the same.
             with jax.ensure_compile_time_eval():

@@ -6,6 +6,9 @@ from pellucid.layers.activation import LeakyReLU as LeakyReLU
 from pellucid.layers.activation import PReLU as PReLU
 from pellucid.layers.activation import ReLU as ReLU
 from pellucid.layers.activation import Softmax as Softmax
+from pellucid.layers.categories import CategoryEncoding as CategoryEncoding
+from pellucid.layers.categories import Discretization as Discretization
+from pellucid.layers.categories import Hashing as Hashing
 from pellucid.layers.cells import GRUCell as GRUCell
 from pellucid.layers.cells import LSTMCell as LSTMCell
 from pellucid.layers.cells import SimpleRNNCell as SimpleRNNCell
@@ -33,6 +36,8 @@ from pellucid.layers.embedding import Embedding as Embedding
 from pellucid.layers.embedding import Masking as Masking
 from pellucid.layers.layer import CATALOGUE as CATALOGUE
 from pellucid.layers.layer import Layer as Layer
+from pellucid.layers.lookup import IntegerLookup as IntegerLookup
+from pellucid.layers.lookup import StringLookup as StringLookup
 from pellucid.layers.merging import Add as Add
 from pellucid.layers.merging import Average as Average
 from pellucid.layers.merging import Concatenate as Concatenate
@@ -110,6 +115,7 @@ __all__ = [
     "AvgPool2D",
     "BatchNormalization",
     "Bidirectional",
+    "CategoryEncoding",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -124,6 +130,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
     "Dot",
     "Dropout",
     "Embedding",
@@ -139,9 +146,11 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "Hashing",
     "Identity",
     "Input",
     "InputLayer",
+    "IntegerLookup",
     "LSTMCell",
     "Lambda",
     "Layer",
@@ -172,6 +181,7 @@ __all__ = [
     "SpatialDropout1D",
     "SpatialDropout2D",
     "StackedRNNCells",
+    "StringLookup",
     "Subtract",
     "TimeDistributed",
     "UpSampling1D",

@@ -214,14 +214,16 @@ class Softmax(_Elementwise):
 
     def call(self, inputs: Array, mask: Any = None) -> Array:
         """The inputs as parts of one."""
-        if mask is not None:
-            counts = jnp.asarray(mask, bool)
-            self.hand_out("counts", jnp.broadcast_to(counts, inputs.shape))
-            inputs = jnp.where(counts, inputs, jnp.finfo(inputs.dtype).min / 2)
-        return jax.nn.softmax(inputs, axis=self._axes(inputs.ndim))
+        axes = self._axes(inputs.ndim)
+        if mask is None:
+            return jax.nn.softmax(inputs, axis=axes)
+        counts = jnp.broadcast_to(jnp.asarray(mask, bool), inputs.shape)
+        self.hand_out("counts", counts)
+        lowest = jnp.finfo(inputs.dtype).min / 2
+        return jnp.where(counts, jax.nn.softmax(jnp.where(counts, inputs, lowest), axis=axes), 0)
 
     def _along(self, unit: Unit) -> list[tuple[int, ...]]:
-        """The places that share the sum: those along the axes which count, or all if none does."""
+        """The places that share the sum: those along the axes which count."""
         axes = [each - 1 for each in self._axes(unit.row("input").ndim + 1)]
         shape = unit.row("input").shape
         ranges = [
@@ -237,8 +239,6 @@ class Softmax(_Elementwise):
     def formula(self, unit: Unit) -> Expression | None:
         """a_i = exp(z_i) / sum_j exp(z_j), along the axis."""
         places = self._along(unit)
-        if not places:
-            return None
         if unit.index not in places:
             return Number(0.0)
         row = [unit.number("input", *place) for place in places]
@@ -248,7 +248,7 @@ class Softmax(_Elementwise):
         """dJ/dz_j = sum_i dJ/da_i * da_i/dz_j."""
         places = self._along(unit)
         if unit.index not in places:
-            return Number(0.0) if places else None
+            return Number(0.0)
         row = [unit.number("input", *place) for place in places]
         given = [unit.number("output", *place) for place in places]
         terms: list[Expression] = []

@@ -34,6 +34,8 @@ class InputLayer(Layer):
 
     rows_independent = elementwise = supports_masking = True
     shown_when_opened = False
+    unwritten = (*Layer.unwritten, "shape")
+    fixed = {"sparse": False, "ragged": False, "optional": False}
 
     def __init__(
         self,
@@ -72,6 +74,10 @@ class InputLayer(Layer):
         self.declared_shape = self.batch_shape
         self.built = True
         Node(self, (), {}, input_tensor or KerasTensor(self.batch_shape, dtype, name=self.name))
+
+    def changed_arguments(self) -> dict[str, Any]:
+        """The shape of a batch says what the other arguments said."""
+        return {"name": self.name, "batch_shape": self.batch_shape, "dtype": str(self.dtype)}
 
     @property
     def shape(self) -> Shape:
@@ -174,6 +180,7 @@ class Dense(Layer):
     """
 
     rows_independent = supports_masking = True
+    fixed = {"quantization_config": None}
 
     def __init__(
         self,

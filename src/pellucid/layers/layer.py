@@ -72,10 +72,18 @@ class Layer(Configurable):
     rows_independent: ClassVar[bool] = False
     #: Whether each output depends on the one input at its place.
     elementwise: ClassVar[bool] = False
-    #: The values whose arithmetic `formula` states; their gradients are found when a step is opened.
-    stated: ClassVar[tuple[str, ...]] = ("z", "output")
+    #: What it hands out and states the arithmetic of, forth and back; of its output it does so anyway.
+    stated: ClassVar[tuple[str, ...]] = ("z",)
     #: Whether an opened step shows it: models only hold the layers that are shown.
     shown_when_opened: ClassVar[bool] = True
+    unwritten = (
+        "activity_regularizer",
+        "autocast",
+        "input_shape",
+        "input_dim",
+        "batch_size",
+        "batch_input_shape",
+    )
     #: Whether a mask that comes with the inputs goes on with the outputs (see `compute_mask`).
     supports_masking: bool = False
     #: What inputs must be like: an `InputSpec`, or one for each input.
@@ -99,6 +107,7 @@ class Layer(Configurable):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        kwargs = self.without_fixed(kwargs)
         declared = kwargs.pop("input_shape", None)
         if (width := kwargs.pop("input_dim", None)) is not None:
             declared = (width,)
@@ -144,8 +153,9 @@ class Layer(Configurable):
 
     @property
     def compute_dtype(self) -> str:
-        """The type that the layer computes in."""
-        return self.dtype_policy.compute_dtype
+        """The type that the layer computes in: its own, but float64 where gradients are checked."""
+        scope, own = current_scope(), self.dtype_policy.compute_dtype
+        return own if scope is None or scope.dtype is None or not is_float(own) else scope.dtype
 
     @property
     def path(self) -> str:
@@ -404,8 +414,7 @@ class Layer(Configurable):
             value = as_array(value)
         if not isinstance(value, jax.Array) or not self.autocast or not is_float(value.dtype):
             return value
-        scope = current_scope()
-        dtype = self.compute_dtype if scope is None or scope.dtype is None else scope.dtype
+        dtype = self.compute_dtype
         if value.dtype == dtype or not is_float(dtype):
             return value
         return with_mask(value.astype(dtype), mask_of(value))
@@ -663,6 +672,38 @@ class Layer(Configurable):
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
 
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        """Put the layer's own weights, without those of layers within it, into the dict of a file."""
+        for number, variable in enumerate(self._stored()):
+            store[str(number)] = variable.numpy()
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Take the layer's own weights from the dict of a file. None is taken if one does not fit."""
+        variables = self._stored()
+        if len(store) != len(variables):
+            raise ShapeError(
+                message(
+                    f"{self.describe()} expected {len(variables)} variables, "
+                    f"but received {len(store)} variables during loading.",
+                    expected=", ".join(f"{each.name} {each.shape}" for each in variables) or "none",
+                )
+            )
+        for number, variable in enumerate(variables):
+            if (came := tuple(store[str(number)].shape)) != variable.shape:
+                raise ShapeError(
+                    message(
+                        f'weight "{variable.path}" does not fit.',
+                        came=f"an array of shape {came}",
+                        expected=f"shape {variable.shape}",
+                    )
+                )
+        for number, variable in enumerate(variables):
+            variable.assign(store[str(number)])
+
+    def _stored(self) -> list[Variable]:
+        """The layer's own variables as Keras's files have them: those that can be trained come first."""
+        return sorted(self._own(), key=lambda variable: not variable.trainable)
+
     def count_params(self) -> int:
         """How many numbers the weights hold."""
         if not self.built:
@@ -680,9 +721,26 @@ class Layer(Configurable):
         return True
 
     def changed_arguments(self) -> dict[str, Any]:
-        """Whether the layer is trainable may have been set since."""
-        changed = super().changed_arguments()
-        return changed if self._trainable else {**changed, "trainable": False}
+        """What every layer writes; whether it is trainable may have been set since."""
+        changed = {
+            **super().changed_arguments(),
+            "trainable": self._trainable,
+            "dtype": self.dtype_policy,
+        }
+        if self.activity_regularizer is not None:
+            changed["activity_regularizer"] = self.activity_regularizer
+        return changed
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shape that the layer was built for; None if it was not."""
+        if not self.built or self.input_shape is None or type(self).build is Layer.build:
+            return None
+        return {"input_shape": self.input_shape}
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        """Build the layer from what `get_build_config` gave."""
+        if (shape := config.get("input_shape")) is not None:
+            self.build_for(_as_shapes(shape))
 
     def __repr__(self) -> str:
         return f"<{self.describe()}{'' if self.built else ', not built'}>"
@@ -736,6 +794,13 @@ def is_shape(value: Any) -> bool:
         return False
     entries = cast(Sequence[Any], value)
     return all(size is None or isinstance(size, int | np.integer) for size in entries)
+
+
+def _as_shapes(value: Any) -> Any:
+    """Shapes as configurations hold them, in lists, as tuples again."""
+    if isinstance(value, Mapping):
+        return {name: _as_shapes(each) for name, each in cast(Mapping[str, Any], value).items()}
+    return tuple(cast(Sequence[Any], value)) if is_shape(value) else [_as_shapes(each) for each in value]
 
 
 def _is_none(value: Any) -> bool:

@@ -39,6 +39,7 @@ class BatchNormalization(Layer):
 
     rows_independent = False
     supports_masking = True
+    fixed = {"renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99}
 
     def __init__(
         self,
@@ -61,9 +62,14 @@ class BatchNormalization(Layer):
         super().__init__(**kwargs)
         self.axis, self.momentum, self.epsilon = int(axis), float(momentum), epsilon
         self.center, self.scale = center, scale
-        self._beta = (beta_initializer, beta_regularizer, beta_constraint)
-        self._gamma = (gamma_initializer, gamma_regularizer, gamma_constraint)
-        self._moving = (moving_mean_initializer, moving_variance_initializer)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
         self.gamma: Any = None
         self.beta: Any = None
         self.moving_mean: Any = None
@@ -73,12 +79,14 @@ class BatchNormalization(Layer):
         """Make gamma, beta, and the running means."""
         shape = (_size(self, input_shape, self.axis),)
         if self.scale:
-            self.gamma = _weight(self, "gamma", shape, *self._gamma)
+            self.gamma = _weight(self, "gamma", shape)
         if self.center:
-            self.beta = _weight(self, "beta", shape, *self._beta)
-        self.moving_mean = self.add_weight(shape, self._moving[0], trainable=False, name="moving_mean")
+            self.beta = _weight(self, "beta", shape)
+        self.moving_mean = self.add_weight(
+            shape, self.moving_mean_initializer, trainable=False, name="moving_mean"
+        )
         self.moving_variance = self.add_weight(
-            shape, self._moving[1], trainable=False, name="moving_variance"
+            shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
         )
 
     def call(self, inputs: Array, training: bool = False, mask: Any = None) -> Array:
@@ -273,16 +281,10 @@ def _weight_terms(
     return terms
 
 
-def _weight(
-    layer: Layer, name: str, shape: tuple[int, ...], initializer: Any, regularizer: Any, constraint: Any
-) -> Variable:
-    return layer.add_weight(
-        shape,
-        initializers.get(initializer),
-        regularizer=regularizers.get(regularizer),
-        constraint=constraints.get(constraint),
-        name=name,
-    )
+def _weight(layer: Layer, name: str, shape: tuple[int, ...]) -> Variable:
+    """Add beta or gamma, as the layer's arguments of that name say."""
+    own = {what: getattr(layer, f"{name}_{what}") for what in ("initializer", "regularizer", "constraint")}
+    return layer.add_weight(shape, name=name, **own)
 
 
 def _size(layer: Layer, input_shape: Shape, axis: int) -> int:
@@ -305,6 +307,7 @@ class LayerNormalization(Layer):
     """
 
     rows_independent = supports_masking = True
+    fixed = {"rms_scaling": False}
 
     def __init__(
         self,
@@ -323,8 +326,12 @@ class LayerNormalization(Layer):
         super().__init__(**kwargs)
         self.axis = axis
         self.epsilon, self.center, self.scale = epsilon, center, scale
-        self._beta = (beta_initializer, beta_regularizer, beta_constraint)
-        self._gamma = (gamma_initializer, gamma_regularizer, gamma_constraint)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
         self.gamma: Any = None
         self.beta: Any = None
 
@@ -336,9 +343,9 @@ class LayerNormalization(Layer):
         """Make gamma and beta."""
         shape = tuple(_size(self, input_shape, each) for each in self._axes(len(input_shape)))
         if self.scale:
-            self.gamma = _weight(self, "gamma", shape, *self._gamma)
+            self.gamma = _weight(self, "gamma", shape)
         if self.center:
-            self.beta = _weight(self, "beta", shape, *self._beta)
+            self.beta = _weight(self, "beta", shape)
 
     def call(self, inputs: Array) -> Array:
         """The inputs, each row normalized by itself."""

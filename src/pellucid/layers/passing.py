@@ -8,13 +8,13 @@ from typing import Any, cast
 
 import jax
 
-from pellucid import regularizers
+from pellucid import activations, regularizers
 from pellucid.arrays import Arrays
 from pellucid.errors import ArgumentError, message
 from pellucid.formula import Expression, Unit
 from pellucid.layers.core import activated
 from pellucid.layers.layer import CATALOGUE, Layer
-from pellucid.naming import Catalogue
+from pellucid.naming import Catalogue, deserialize
 
 #: Functions of one's own are found by name in `custom_objects`; there are no others.
 FUNCTIONS = Catalogue("function", mend="pass the function in custom_objects when loading.")
@@ -54,6 +54,11 @@ class ActivityRegularization(_Passing):
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
         self.l1, self.l2 = l1, l2
+
+    def changed_arguments(self) -> dict[str, Any]:
+        """The penalties say what the regularizer is."""
+        changed = super().changed_arguments()
+        return {name: value for name, value in changed.items() if name != "activity_regularizer"}
 
 
 @CATALOGUE.entry()
@@ -129,7 +134,10 @@ def _function(given: Any) -> Callable[..., Any]:
                 mend="make the function with def, save again, and pass it in custom_objects when loading.",
             )
         )
-    found = FUNCTIONS.make(config.get("config") if config else given)
+    known = activations.CATALOGUE.entries
+    if isinstance(given, str) and given in known:
+        return known[given]
+    found = deserialize(config) if config else FUNCTIONS.make(given)
     if not callable(found):
         raise ArgumentError(message("Lambda needs a function.", came=repr(given)))
     return found

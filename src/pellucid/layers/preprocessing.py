@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.arrays import Array, Shape, as_array, as_float
 from pellucid.errors import ArgumentError, ShapeError, StateError, message
-from pellucid.formula import Expression, Unit, largest, sqrt
+from pellucid.formula import Expression, Number, Unit, indexed, largest, sqrt
 from pellucid.layers.layer import CATALOGUE, Layer
 
 EPSILON = 1e-7
@@ -49,11 +49,12 @@ class Normalization(Layer):
             )
         self.axis, self.invert = axis, invert
         self._given = None if mean is None else (np.asarray(mean), np.asarray(variance))
-        self.mean: Any = None
-        self.variance: Any = None
+        self.adapt_mean: Any = None
+        self.adapt_variance: Any = None
         self.count: Any = None
         self._features: tuple[int, ...] = ()
-        self._rank = 0
+        #: The shape of mean and variance in a batch, with sizes of 1 where they are the same.
+        self._wide: tuple[int, ...] = ()
 
     def _axes(self, rank: int) -> tuple[int, ...]:
         given = () if self.axis is None else self.axis if isinstance(self.axis, Sequence) else (self.axis,)
@@ -73,18 +74,48 @@ class Normalization(Layer):
                 message(f"{self.describe()} needs to know how many features there are.", came=input_shape)
             )
         self._features = tuple(int(size or 0) for size in features)
-        self._rank = len(input_shape)
-        self.mean = self.add_weight(self._features, "zeros", trainable=False, name="mean")
-        self.variance = self.add_weight(self._features, "ones", trainable=False, name="variance")
-        self.count = self.add_weight((), "zeros", dtype="int32", trainable=False, name="count")
-        if self._given is not None:
-            for variable, value in zip((self.mean, self.variance), self._given, strict=True):
-                shape = tuple(1 if each not in axes else size for each, size in enumerate(input_shape))
-                wide = np.broadcast_to(value, tuple(size or 1 for size in shape))
-                variable.assign(wide.reshape(self._features).astype(variable.dtype))
+        self._wide = tuple(int(size or 0) if each in axes else 1 for each, size in enumerate(input_shape))
+        if self._given is None:
+            self.adapt_mean = self.add_weight(self._features, "zeros", trainable=False, name="mean")
+            self.adapt_variance = self.add_weight(self._features, "ones", trainable=False, name="variance")
+            # Files of Keras hold it; nothing is counted in it any more.
+            self.count = self.add_weight((), "zeros", dtype="int32", trainable=False, name="count")
+        else:
+            self._given = tuple(self._spread(value, axes) for value in self._given)
+
+    def _spread(self, value: Any, axes: tuple[int, ...]) -> Any:
+        """A given value for every feature; its axes are the last ones of those of the features."""
+        sizes = [1] * len(self._wide)
+        for axis, size in zip(axes[len(axes) - value.ndim :], value.shape, strict=True):
+            sizes[axis] = size
+        return np.broadcast_to(value.reshape(sizes), self._wide).astype(self.dtype)
+
+    @property
+    def mean(self) -> Any:
+        """The mean of each feature, in a shape that fits a batch; None if the layer is not built."""
+        return self._known(0, self.adapt_mean)
+
+    @property
+    def variance(self) -> Any:
+        """The variance of each feature, in a shape that fits a batch; None if the layer is not built."""
+        return self._known(1, self.adapt_variance)
+
+    def _known(self, which: int, variable: Any) -> Any:
+        if not self._wide:
+            return None
+        return jnp.asarray(
+            self._given[which] if self._given else as_array(variable.value).reshape(self._wide)
+        )
 
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
         """Learn mean and variance from data: an array of rows, or an iterable of batches."""
+        if self._given is not None:
+            raise StateError(
+                message(
+                    f"{self.describe()} was given mean and variance, and learns none.",
+                    mend="make the layer without them.",
+                )
+            )
         if hasattr(data, "to_numpy"):
             data = data.to_numpy()
         batches: Any = [data]
@@ -115,24 +146,28 @@ class Normalization(Layer):
             count = joined
         if count == 0:
             raise ArgumentError(message("adapt was given no rows.", mend="give it the training rows."))
-        self.mean.assign(np.asarray(total, self.mean.dtype))
-        self.variance.assign(np.asarray(square / count, self.variance.dtype))
-        self.count.assign(np.asarray(count, np.int32))
+        self.adapt_mean.assign(np.asarray(total, self.adapt_mean.dtype))
+        self.adapt_variance.assign(np.asarray(square / count, self.adapt_variance.dtype))
 
     def call(self, inputs: Array) -> Array:
         """The inputs in standard deviations from the mean."""
-        inputs = as_float(inputs)
-        axes = self._axes(inputs.ndim)
-        shape = tuple(size if each in axes else 1 for each, size in enumerate(inputs.shape))
-        mean = as_array(self.mean.value).reshape(shape)
-        spread = jnp.maximum(jnp.sqrt(as_array(self.variance.value)).reshape(shape), EPSILON)
+        inputs, mean = as_float(inputs), self.mean
+        spread = jnp.maximum(jnp.sqrt(self.variance), EPSILON)
         return inputs * spread + mean if self.invert else (inputs - mean) / spread
 
     def formula(self, unit: Unit) -> Expression | None:
         """(x - mean) / sqrt(variance), or back."""
         own = tuple(unit.index[each - 1] for each in self._axes(unit.arrays["input"].ndim))
-        x, mean = unit.number("input", *unit.index), unit.weight(self.mean, *own)
-        spread = largest(sqrt(unit.weight(self.variance, *own)), EPSILON)
+        x = unit.number("input", *unit.index)
+        if self._given is None:
+            mean, variance = unit.weight(self.adapt_mean, *own), unit.weight(self.adapt_variance, *own)
+        else:
+            wide = (value.reshape(self._features)[own] for value in self._given)
+            mean, variance = (
+                Number(value, indexed(f"{self.name}.{name}", own))
+                for name, value in zip(("mean", "variance"), wide, strict=True)
+            )
+        spread = largest(sqrt(variance), EPSILON)
         return x * spread + mean if self.invert else (x - mean) / spread
 
     def check_input(self, inputs: Array) -> None:
@@ -140,13 +175,6 @@ class Normalization(Layer):
         if self.axis == -1:
             size = self._features[0]
             self.expects_last(inputs, size, f"this layer was adapted to {size} features")
-
-    def require_adapted(self) -> None:
-        """Raise StateError if mean and variance are not known."""
-        if self._given is None and (self.count is None or int(self.count.value) == 0):
-            raise StateError(
-                message(f"{self.describe()} has not seen data.", mend="call adapt(X) on it first.")
-            )
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the inputs."""

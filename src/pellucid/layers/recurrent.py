@@ -124,30 +124,30 @@ class RNN(Layer):
         """All variables: also the states that are kept, which are no weights."""
         return [*super().variables, *(self.states or [])]
 
-    def build(self, input_shape: Shape, initial_state_shape: Any = None) -> None:
+    def build(self, sequences_shape: Shape, initial_state_shape: Any = None) -> None:
         """Build the cell for one time."""
-        if len(input_shape) < 3:
+        if len(sequences_shape) < 3:
             raise ShapeError(
                 message(
                     f"{self.describe()} expects sequences.",
-                    came=f"input of shape {tuple(input_shape)}",
+                    came=f"input of shape {tuple(sequences_shape)}",
                     expected="(rows, time, numbers)",
                     mend="reshape x to (rows, time, 1) if there is one number at each time.",
                 )
             )
         if isinstance(self.cell, Layer):
-            self.cell.build_for((input_shape[0], *input_shape[2:]))
+            self.cell.build_for((sequences_shape[0], *sequences_shape[2:]))
         if self.stateful:
-            if input_shape[0] is None:
+            if sequences_shape[0] is None:
                 raise ShapeError(
                     message(
                         f"{self.describe()} is stateful, and keeps a state for each row of the batch.",
-                        came=f"input of shape {tuple(input_shape)}",
+                        came=f"input of shape {tuple(sequences_shape)}",
                         expected="a fixed number of rows",
                         mend="say keras.Input(batch_shape=(32, time, numbers)), and batch_size=32 to fit.",
                     )
                 )
-            self._kept_states = _States(self.get_initial_state(input_shape[0]), self.name)
+            self._kept_states = _States(self.get_initial_state(sequences_shape[0]), self.name)
 
     def __call__(self, sequences: Any, *args: Any, **kwargs: Any) -> Any:
         """Build the layer if it is not, and compute its outputs for a batch."""
@@ -269,9 +269,9 @@ class RNN(Layer):
         own = mask if self.return_sequences else None
         return [own, *(None for _ in self.state_size)] if self.return_state else own
 
-    def compute_output_shape(self, input_shape: Shape, initial_state_shape: Any = None) -> Any:
+    def compute_output_shape(self, sequences_shape: Shape, initial_state_shape: Any = None) -> Any:
         """(rows, time, output_size) or (rows, output_size); with the states beside, if they come out."""
-        rows, length = input_shape[:2]
+        rows, length = sequences_shape[:2]
         size = output_size_of(self.cell)
         output = (rows, length, size) if self.return_sequences else (rows, size)
         if not self.return_state:
@@ -431,7 +431,7 @@ class SimpleRNN(_Recurrent):
         (2, 4)
     """
 
-    stated = ("z", "h", "output")
+    stated = ("z", "h")
 
     def __init__(
         self,
@@ -526,7 +526,7 @@ class LSTM(_Recurrent):
         ((2, 4), (2, 4), (2, 4))
     """
 
-    stated = ("z", "h", "c", "output")
+    stated = ("z", "h", "c")
 
     def __init__(
         self,
@@ -629,7 +629,7 @@ class GRU(_Recurrent):
         (2, 5, 4)
     """
 
-    stated = ("z", "candidate", "h", "output")
+    stated = ("z", "candidate", "h")
 
     def __init__(
         self,

@@ -196,10 +196,10 @@ class Bidirectional(Layer):
                     )
                 )
 
-    def build(self, input_shape: Any, initial_state_shape: Any = None) -> None:
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         """Build both layers."""
-        self.forward_layer.build_for(input_shape)
-        self.backward_layer.build_for(input_shape)
+        self.forward_layer.build_for(sequences_shape)
+        self.backward_layer.build_for(sequences_shape)
         if self.first_weights:
             half = len(self.first_weights) // 2
             self.forward_layer.set_weights(self.first_weights[:half])
@@ -279,9 +279,9 @@ class Bidirectional(Layer):
             outputs += [None] * (2 * len(self.forward_layer.state_size))
         return outputs if len(outputs) > 1 else own
 
-    def compute_output_shape(self, input_shape: Any, initial_state_shape: Any = None) -> Any:
+    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
         """That of the layers; for "concat" with a last axis of both together."""
-        shape = self.forward_layer.compute_output_shape(input_shape)
+        shape = self.forward_layer.compute_output_shape(sequences_shape)
         output, states = (shape[0], shape[1:]) if self.return_state else (shape, ())
         if self.merge_mode == "concat":
             output = (*output[:-1], 2 * output[-1])

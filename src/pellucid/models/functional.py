@@ -21,7 +21,7 @@ from pellucid.graph import Graph, KerasTensor, Node, Operation
 from pellucid.layers.layer import CATALOGUE, Layer
 from pellucid.masks import mask_of, with_mask
 from pellucid.models.model import Model
-from pellucid.naming import serialize
+from pellucid.naming import deserialize, serialize
 
 
 @CATALOGUE.entry()
@@ -42,6 +42,7 @@ class Functional(Model):
     """
 
     rows_independent = True
+    namespace = "keras.src.models.functional"
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         trainable = kwargs.pop("trainable", None)
@@ -377,6 +378,8 @@ def _filled(node: Any, made: Mapping[str, Any]) -> Any:
     """The arguments of a call, with tensors in the places of their configurations."""
     if _is_tensor_config(node):
         return _tensor(node["config"]["keras_history"], made)
+    if isinstance(node, Mapping) and "class_name" in node:
+        return deserialize(node)
     if isinstance(node, Mapping):
         return {key: _filled(item, made) for key, item in cast(Mapping[str, Any], node).items()}
     if isinstance(node, list | tuple):

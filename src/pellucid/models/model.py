@@ -9,15 +9,17 @@ predict   answers for rows
 from __future__ import annotations
 
 import functools
+import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self, cast
 
 import jax
 import numpy as np
 
-from pellucid import optimizers, seeds
+from pellucid import keras_files, optimizers, seeds
 from pellucid import record as recording
-from pellucid.arrays import Arrays, Shape
+from pellucid.arrays import Arrays, Shape, floatx
 from pellucid.callbacks import PREDICT_BATCH, CallbackList
 from pellucid.data import (
     Rows,
@@ -38,7 +40,7 @@ from pellucid.graph import KerasTensor, traced_outputs
 from pellucid.history import History
 from pellucid.layers.core import InputLayer
 from pellucid.layers.layer import Layer, declares, is_shape
-from pellucid.naming import serialize
+from pellucid.naming import deserialize, serialize
 from pellucid.objective import Objective
 from pellucid.opened import Explanation
 from pellucid.progress import Progress
@@ -48,6 +50,8 @@ from pellucid.summary import print_summary
 from pellucid.variables import Scope, structure
 
 BATCH_SIZE = 32
+#: How many numbers a row may have for which a model of one's own is built from its configuration.
+LARGEST_ROW = 2**24
 
 
 class Model(Layer):
@@ -194,11 +198,77 @@ class Model(Layer):
 
     def get_compile_config(self) -> dict[str, Any]:
         """The arguments of `compile` as plain data."""
-        return {name: serialize(value) for name, value in self._compile_config.items()}
+        if not self.compiled:
+            return {}
+        config = {**self._compile_config, "optimizer": self.optimizer}
+        return {name: serialize(value) for name, value in config.items()}
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compile again from what `get_compile_config` gave."""
-        self.compile(**config)
+        self.compile(**deserialize(config))
+
+    # Files.
+
+    def save(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the model into a `.keras` file, which Keras reads too; `load_model` gives it back.
+
+        With the ending `.pellucid` it becomes a run file of the model alone; `history.save` writes the
+        whole training.
+
+        Args:
+            filepath: the file.
+            overwrite: whether a file that is there may be written over.
+            zipped: False writes a folder.
+
+        Raises:
+            FileError: if it cannot be written there.
+            ArgumentError: if the model holds what cannot be written down, such as a lambda.
+        """
+        keras_files.save_model(self, filepath, overwrite, zipped, **kwargs)
+
+    def save_weights(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        max_shard_size: float | None = None,
+    ) -> None:
+        """Write the weights, and what the optimizer remembers, into a `.weights.h5` file."""
+        keras_files.save_weights(self, filepath, overwrite, max_shard_size)
+
+    def load_weights(
+        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any
+    ) -> None:
+        """Take the weights of a `.weights.h5` or `.keras` file.
+
+        Args:
+            filepath: the file.
+            skip_mismatch: whether layers that do not fit keep their weights, with a warning.
+
+        Raises:
+            FileError: if the file is damaged, or its weights are those of another model.
+        """
+        keras_files.load_weights(self, filepath, skip_mismatch, **kwargs)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The model without its weights, as JSON; `keras.models.model_from_json` makes it again."""
+        return keras_files.to_json(self, **kwargs)
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shape that the model was built for; None if it was not."""
+        return {"input_shape": self.input_shape} if self.built and self.input_shape is not None else None
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        """Build the model from what `get_build_config` gave: it makes its weights when first called."""
+        if type(self).build is not Layer.build:
+            super().build_from_config(config)
+        elif (shape := config.get("input_shape")) is not None:
+            self(_row_of_zeros(shape))
 
     # Training.
 
@@ -957,6 +1027,19 @@ class _Reshuffled:
             places = self.places = order[start : start + self.size]
             part = jax.tree.map(lambda array, places=places: array[places], self.rows)
             yield (part.x, part.y, part.weight) if part.weight is not None else (part.x, part.y)
+
+
+def _row_of_zeros(shape: Any) -> Any:
+    """One row of zeros of the shape of a batch, or of each batch of a list or dict of them."""
+    if isinstance(shape, Mapping):
+        return {name: _row_of_zeros(each) for name, each in cast(Mapping[str, Any], shape).items()}
+    sizes = cast(Sequence[Any], shape)
+    if not all(size is None or isinstance(size, int) for size in sizes):
+        return [_row_of_zeros(each) for each in sizes]
+    whole = tuple(1 if size is None else int(size) for size in sizes)
+    if math.prod(whole) > LARGEST_ROW:
+        raise ArgumentError(message("there is no room for rows of this shape.", came=whole))
+    return np.zeros(whole, floatx())
 
 
 def _at_least_one(name: str, value: Any) -> int | None:

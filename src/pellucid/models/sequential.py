@@ -245,15 +245,15 @@ class Sequential(Model):
 
     def get_config(self) -> dict[str, Any]:
         """The layers' configurations."""
-        config: dict[str, Any] = {"name": self.name, "layers": [serialize(layer) for layer in self._chain]}
+        config: dict[str, Any] = {**self.changed_arguments(), "layers": self._chain}
         if self.built:
-            config["build_input_shape"] = list(self.input_shape)
-        return config
+            config["build_input_shape"] = self.input_shape
+        return {name: serialize(value) for name, value in config.items()}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Sequential:
         """Make the model again from `get_config`, with new weights."""
-        model = cls(name=config.get("name"))
+        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
         for layer in config["layers"]:
             model.add(CATALOGUE.make(layer))
         if not model.built and config.get("build_input_shape"):

@@ -102,7 +102,7 @@ def factors(step: Any) -> Any:
     """How the losses of one example make its own: each by its part of the example's share of the cost."""
     shares = jax.tree.map(np.asarray, step.opening.shares)
     flat = [each.reshape(len(each), -1) for each in jax.tree.leaves(shares)]
-    sums = sum(each.sum(axis=1) for each in flat)
+    sums = np.sum([each.sum(axis=1) for each in flat], axis=0)
     several = sum(each.shape[1] for each in flat)
 
     def parts(own: NumPy) -> NumPy:

@@ -179,7 +179,7 @@ class Pass:
         place = require_index(reference, index, array.shape if whole else array.shape[1:])
         roundoff = roundoff_of(array)
         known = f"{layer.name}.{kind}"
-        if kind not in layer.layer.stated or whole:
+        if kind not in (*layer.layer.stated, "output") or whole:
             value = Number(array[place if whole else (example, *place)], indexed(known, place))
             return Formula(indexed(known, place), value, value.value, roundoff)
         stated = stated_by(layer.layer, "formula", "call")

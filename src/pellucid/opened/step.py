@@ -356,9 +356,9 @@ class Step(Pass):
         stem, _, kind = name.rpartition(".")
         one = self.followed if example is None else example
         self.require_example(one)
-        of = kind.removeprefix("d_")
-        if kind.startswith("d_") and not what and of in self.layers[stem].slopes:
-            made = arithmetic.slope_formula(self, self.layers[stem], of, index, reference, one)
+        by = kind.removeprefix("d_")
+        if by != kind and not what and by in self.layers[stem].slopes:
+            made = arithmetic.slope_formula(self, self.layers[stem], by, index, reference, one)
         else:
             made = super().formula(reference, one)
         return made if example is not None else replace(made, remark=f"example {one}")
@@ -500,11 +500,22 @@ class Compared:
         for number, target in enumerate(targets):
             if target.loss is None:
                 continue
-            own = [
+            losses, shares = (
                 given if target.name is None else given[target.name] for given in (step.losses, step.shares)
-            ]
-            facts = (outputs[number], ys[number], each_weight[number], *own, step.traced.outputs[number])
-            found.append(cls(target.name, target, *facts, number in step.traced.masked))
+            )
+            found.append(
+                cls(
+                    name=target.name,
+                    target=target,
+                    output=outputs[number],
+                    y=ys[number],
+                    weight=each_weight[number],
+                    losses=losses,
+                    shares=shares,
+                    source=step.traced.outputs[number],
+                    masked=number in step.traced.masked,
+                )
+            )
         return found
 
     @property

@@ -112,7 +112,7 @@ def require_writable(into: str) -> None:
     file = place.suffix == ENDING and not place.is_dir()
     folder = place.parent if file else place
     if file and place.exists():
-        from pellucid.saving import read
+        from pellucid.run_files import read
 
         read(place)  # a run file may be written over, and nothing else
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid import saving
+from pellucid import run_files
 from pellucid.errors import ArgumentError, message
 from pellucid.tables.network import of_run, open_table
 from pellucid.tables.schema import Feature
@@ -48,7 +48,7 @@ def explain(
         raise ArgumentError(message("say which row of the table.", mend="--row 1 is the first."))
     if values is not None and row is not None:
         raise ArgumentError(message("--row is for a table.", came="--row and --values"))
-    run = saving.read(file)
+    run = run_files.read(file)
     if run.kind == "table":
         network = of_run(run, file)
         names = [feature.name for feature in network.schema.features]
@@ -90,7 +90,7 @@ def parsed(values: str, names: Sequence[str]) -> dict[str, list[Any]]:
     return found
 
 
-def _explain_any(run: saving.Run, file: str, given: str | None, row: int | None, threshold: float) -> Any:
+def _explain_any(run: run_files.Run, file: str, given: str | None, row: int | None, threshold: float) -> Any:
     from pellucid import keeping
     from pellucid.models import History
 

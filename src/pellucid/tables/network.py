@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from pellucid import saving
+from pellucid import run_files
 from pellucid.errors import ArgumentError, FileError, message
 from pellucid.tables.report import Report, answered
 from pellucid.tables.schema import Label, Schema, Target
@@ -64,7 +64,7 @@ class TableNetwork:
         training: Mapping[str, Any],
         *,
         model: Any = None,
-        run: saving.Run | None = None,
+        run: run_files.Run | None = None,
         path: str = "",
         recorded: Any = None,
     ) -> None:
@@ -79,7 +79,7 @@ class TableNetwork:
             assert self._run is not None
             import pellucid.models  # noqa: F401  # pyright: ignore[reportUnusedImport]  # enters Sequential
 
-            self._model = saving.build(self._run, self._path)
+            self._model = run_files.build(self._run, self._path)
             self._require_fitting()
         return self._model
 
@@ -221,7 +221,7 @@ class TableNetwork:
 
         kind = kind or format_of(out)
         require_threshold(self.schema.target, threshold)
-        saving.require_writable(out, "the answers")
+        run_files.require_writable(out, "the answers")
         if os.path.exists(table) and os.path.exists(out) and os.path.samefile(table, out):
             raise ArgumentError(
                 message(
@@ -240,7 +240,7 @@ class TableNetwork:
                 if answers.probability is not None:
                     columns[names["probability"]] = answers.probability
                 opened.add_answers(columns)
-            with saving.written_whole(out) as beside:
+            with run_files.written_whole(out) as beside:
                 opened.write_answered(beside, kind)
             return opened.rows
 
@@ -255,7 +255,7 @@ class TableNetwork:
             model = self.model
             target = self.schema.target
             packed = self._recorded.packed() if self._recorded is not None else None
-            self._run = saving.Run(
+            self._run = run_files.Run(
                 "table",
                 model.get_config(),
                 {variable.path: variable.numpy() for variable in model.weights},
@@ -268,7 +268,7 @@ class TableNetwork:
                 packed.arrays if packed is not None else {},
                 packed.data if packed is not None else {},
             )
-        saving.write(path, self._run)
+        run_files.write(path, self._run)
 
     def __repr__(self) -> str:
         target = self.schema.target
@@ -281,10 +281,10 @@ def load(path: str | os.PathLike[str]) -> TableNetwork:
     Raises:
         FileError: if there is no such file, or it is damaged or of another kind.
     """
-    return of_run(saving.read(path, "table"), path)
+    return of_run(run_files.read(path, "table"), path)
 
 
-def of_run(run: saving.Run, path: str | os.PathLike[str]) -> TableNetwork:
+def of_run(run: run_files.Run, path: str | os.PathLike[str]) -> TableNetwork:
     """The network of a run on a table, which was read from this path."""
     schema, report = Schema.from_json(run.schema), Report.from_json(run.report)
     if report.kind != schema.target.kind:
@@ -297,7 +297,7 @@ def of_run(run: saving.Run, path: str | os.PathLike[str]) -> TableNetwork:
 
 def require_replaceable(path: str | os.PathLike[str]) -> None:
     """Raise FileError if nothing can be written there, or a file there is no run file."""
-    saving.require_writable(path)
+    run_files.require_writable(path)
     if os.path.isfile(path) and os.path.getsize(path):
         with open(path, "rb") as file:
             start = file.read(4)
@@ -306,7 +306,7 @@ def require_replaceable(path: str | os.PathLike[str]) -> None:
                 message(
                     "there is a file of that name, and it is not a trained network.",
                     came=str(path),
-                    expected=f"a new name, or a {saving.ENDING} file to write over",
+                    expected=f"a new name, or a {run_files.ENDING} file to write over",
                 )
             )
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ArgumentError, message
-from pellucid.formula import TERMS, shown
+from pellucid.formula import TERMS, indexed, shown
 
 DETAILS = ("short", "full")
 #: How many rows, weights or pushes are listed before "and ... more".
@@ -127,21 +127,28 @@ def _layer(
     index = _unit(layer, example, unit)
     if index:
         units[layer.name] = index[-1]
-    inside = f"[{','.join(map(str, index))}]" if index else ""
     for what in ("z", "output"):
         if what not in layer.arrays:
             continue
         if what == "output" and "z" in layer.arrays and activation == "linear":
             continue  # a = z, and said already
-        reference = f"{layer.name}.{what}{inside}"
+        array = layer.arrays[what]
+        own = index if array.shape == output.shape else _strongest(layer, what, example)
+        reference = indexed(f"{layer.name}.{what}", own)
         try:
             lines += _indented(step.formula(reference, example=example).text(terms), 4)
         except ArgumentError:
-            value = layer.arrays[what][(example, *index)]
+            value = array[(example, *own)]
             lines.append(f"    {reference} = {shown(float(value))}")
     if shape and int(np.prod(shape)) > 1:
         lines.append(f"    all outputs: {_values(np.ravel(output[example]))}")
     return lines
+
+
+def _strongest(layer: Any, what: str, example: int) -> tuple[int, ...]:
+    """The place of one number of a layer that matters most to the cost; without gradients, the largest."""
+    known = layer.slopes.get(what, layer.arrays[what])[example]
+    return tuple(int(each) for each in np.unravel_index(int(np.argmax(np.abs(known))), known.shape))
 
 
 def headline(layer: Any) -> str:

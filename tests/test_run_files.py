@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 import pellucid as keras
-from pellucid import saving, tables
+from pellucid import run_files, tables
 from pellucid.errors import FileError, PellucidError
 
 
@@ -33,7 +33,7 @@ def file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(file):
-    return saving.read(file)
+    return run_files.read(file)
 
 
 def zipped(members, compression=zipfile.ZIP_STORED):
@@ -52,10 +52,10 @@ def members(file):
 def rewritten(file, path, change):
     """The run file with its description changed, as somebody with a text editor could."""
     inside = members(file)
-    described = json.loads(inside[saving.RUN])
+    described = json.loads(inside[run_files.RUN])
     change(described)
     text = json.dumps(described)
-    path.write_bytes(zipped([(saving.RUN, text), (saving.WEIGHTS, inside[saving.WEIGHTS])]))
+    path.write_bytes(zipped([(run_files.RUN, text), (run_files.WEIGHTS, inside[run_files.WEIGHTS])]))
     return path
 
 
@@ -75,10 +75,10 @@ def same(one, other):
 
 
 def test_what_is_written_is_read(file, run, tmp_path):
-    saving.write(tmp_path / "again.pellucid", run)
-    assert same(saving.read(tmp_path / "again.pellucid"), run)
+    run_files.write(tmp_path / "again.pellucid", run)
+    assert same(run_files.read(tmp_path / "again.pellucid"), run)
     assert (tmp_path / "again.pellucid").read_bytes() == file.read_bytes()
-    model = saving.build(run)
+    model = run_files.build(run)
     assert [variable.path for variable in model.weights] == list(run.weights)
 
 
@@ -107,7 +107,7 @@ def test_a_file_cut_short_is_refused(file, tmp_path_factory, data):
     path = tmp_path_factory.mktemp("cut") / "cut.pellucid"
     path.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
     with pytest.raises(FileError):
-        saving.read(path)
+        run_files.read(path)
 
 
 @settings(max_examples=150, deadline=None)
@@ -119,7 +119,7 @@ def test_a_bit_flipped_anywhere_is_refused_or_changes_nothing(file, run, tmp_pat
     path = tmp_path_factory.mktemp("flip") / "flip.pellucid"
     path.write_bytes(bytes(content))
     try:
-        read = saving.read(path)
+        read = run_files.read(path)
     except FileError:
         return
     assert same(read, run)
@@ -150,7 +150,7 @@ def test_a_bit_flipped_anywhere_is_refused_or_changes_nothing(file, run, tmp_pat
 def test_a_foreign_file_is_refused(tmp_path, content):
     (tmp_path / "foreign.pellucid").write_bytes(content)
     with pytest.raises(FileError):
-        saving.read(tmp_path / "foreign.pellucid")
+        run_files.read(tmp_path / "foreign.pellucid")
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ def test_a_foreign_file_is_refused(tmp_path, content):
 )
 def test_json_is_strict(tmp_path, text):
     path = tmp_path / "odd.pellucid"
-    path.write_bytes(zipped([(saving.RUN, text), (saving.WEIGHTS, save({}))]))
+    path.write_bytes(zipped([(run_files.RUN, text), (run_files.WEIGHTS, save({}))]))
     with pytest.raises(FileError, match=r"run\.json"):
-        saving.read(path)
+        run_files.read(path)
 
 
 def test_a_size_that_is_not_there_is_refused_before_it_is_reserved(file, tmp_path):
@@ -172,23 +172,23 @@ def test_a_size_that_is_not_there_is_refused_before_it_is_reserved(file, tmp_pat
     path = tmp_path / "large.pellucid"
     path.write_bytes(bytes(content))
     with pytest.raises(FileError):
-        saving.read(path)
+        run_files.read(path)
 
 
 def test_a_layer_of_a_billion_units_is_refused_before_it_is_built(file, tmp_path):
     def enormous(described):
         described["model"]["layers"][2]["config"]["units"] = 10**12
 
-    run = saving.read(rewritten(file, tmp_path / "x.pellucid", enormous))
+    run = run_files.read(rewritten(file, tmp_path / "x.pellucid", enormous))
     with pytest.raises(FileError, match="1,000,000,000,000"):
-        saving.build(run)
+        run_files.build(run)
 
     def wide(described):
         described["model"]["layers"][0]["config"]["batch_shape"] = [None, 10**12]
 
-    run = saving.read(rewritten(file, tmp_path / "x.pellucid", wide))
+    run = run_files.read(rewritten(file, tmp_path / "x.pellucid", wide))
     with pytest.raises(FileError):
-        saving.build(run)
+        run_files.build(run)
 
 
 CHANGES = {
@@ -238,9 +238,9 @@ def test_a_description_that_was_changed_is_refused(file, tmp_path, change):
 
 def test_weights_of_another_type_are_refused(file, run, tmp_path):
     wider = {name: array.astype(np.float64) for name, array in run.weights.items()}
-    saving.write(tmp_path / "wide.pellucid", saving.Run(run.kind, run.model, wider))
+    run_files.write(tmp_path / "wide.pellucid", run_files.Run(run.kind, run.model, wider))
     with pytest.raises(FileError, match="float64"):
-        saving.build(saving.read(tmp_path / "wide.pellucid"))
+        run_files.build(run_files.read(tmp_path / "wide.pellucid"))
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_beside_it(file, run, tmp_path, monkeypatch):
@@ -252,16 +252,16 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(file, run, tmp_path
 
     monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(FileError, match="No space left"):
-        saving.write(path, run)
+        run_files.write(path, run)
     assert path.read_bytes() == file.read_bytes()
     assert os.listdir(tmp_path) == ["kept.pellucid"]
 
 
 def test_files_that_are_not_there_are_said_so(tmp_path):
     with pytest.raises(FileError, match="no such file"):
-        saving.read(tmp_path / "none.pellucid")
+        run_files.read(tmp_path / "none.pellucid")
     with pytest.raises(FileError, match="folder"):
-        saving.read(tmp_path)
+        run_files.read(tmp_path)
 
 
 def test_any_sequential_of_our_layers_can_be_kept(tmp_path):
@@ -276,13 +276,13 @@ def test_any_sequential_of_our_layers_can_be_kept(tmp_path):
         ]
     )
     weights = {variable.path: variable.numpy() for variable in model.weights}
-    saving.write(tmp_path / "m.pellucid", saving.Run("model", model.get_config(), weights))
-    again = saving.build(saving.read(tmp_path / "m.pellucid"))
+    run_files.write(tmp_path / "m.pellucid", run_files.Run("model", model.get_config(), weights))
+    again = run_files.build(run_files.read(tmp_path / "m.pellucid"))
     x = np.random.default_rng(0).normal(size=(3, 4, 3))
     np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
 def test_numbers_that_json_does_not_have_are_none():
-    assert saving.plain({"a": [float("inf"), np.int64(3), (1, None)]}) == {"a": [None, 3, [1, None]]}
+    assert run_files.plain({"a": [float("inf"), np.int64(3), (1, None)]}) == {"a": [None, 3, [1, None]]}
     with pytest.raises(PellucidError):
-        saving.plain({"a": object()})
+        run_files.plain({"a": object()})

@@ -1,0 +1,169 @@
+"""Models that both libraries write into files and read from them; run by either, in any process.
+
+python keras_files_cases.py write keras FOLDER    writes FOLDER/keras-NAME.keras for each case
+python keras_files_cases.py read keras FOLDER     reads all files there, and says what it found
+"""
+
+import os
+import pathlib
+import sys
+import warnings
+
+import numpy as np
+
+ROWS = 20
+
+
+def rows(*shape):
+    return np.random.default_rng(3).normal(size=(ROWS, *shape)).astype("float32")
+
+
+def labels():
+    return (rows(4)[:, :1] > 0).astype("float32")
+
+
+def cases(keras):
+    """For each name: what makes a compiled model, its inputs and its targets."""
+    layers = keras.layers
+
+    def compiled(model, optimizer, loss="binary_crossentropy", metrics=("accuracy",)):
+        model.compile(optimizer=optimizer, loss=loss, metrics=list(metrics))
+        return model
+
+    def dense():
+        regularizer = keras.regularizers.L2(0.01)
+        hidden = layers.Dense(5, activation="relu", kernel_regularizer=regularizer, name="hidden")
+        model = keras.Sequential([keras.Input((4,)), hidden, layers.Dense(1, activation="sigmoid")])
+        return compiled(
+            model, keras.optimizers.Adam(0.01, clipnorm=1.0), metrics=["accuracy", keras.metrics.AUC()]
+        )
+
+    def unbuilt():
+        model = keras.Sequential([layers.Dense(3, "tanh", kernel_constraint="max_norm"), layers.Dense(1)])
+        return compiled(model, "rmsprop", keras.losses.Huber(0.5), ["mae"])
+
+    def normalized():
+        middle = [layers.BatchNormalization(), layers.LayerNormalization(), layers.Dropout(0.3, seed=5)]
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(3), *middle, layers.Dense(1, "sigmoid")])
+        return compiled(model, keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True))
+
+    def scheduled():
+        rate = keras.optimizers.schedules.ExponentialDecay(0.05, 3, 0.9)
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(1, "sigmoid")])
+        return compiled(model, keras.optimizers.Nadam(rate), keras.losses.binary_crossentropy)
+
+    def nested():
+        inner = keras.Sequential([keras.Input((3,)), layers.Dense(3, "relu"), layers.Dense(2)], name="inner")
+        frozen = layers.Dense(2, trainable=False)
+        outer = [keras.Input((4,)), layers.Dense(3), inner, frozen, layers.Dense(1, "sigmoid")]
+        return compiled(keras.Sequential(outer), keras.optimizers.AdamW(0.02))
+
+    def adagrad():
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(2), layers.Dense(1, "sigmoid")])
+        return compiled(model, keras.optimizers.Adagrad(0.1))
+
+    def rmsprop():
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(2), layers.Dense(1, "sigmoid")])
+        return compiled(model, keras.optimizers.RMSprop(0.01, momentum=0.5, centered=True))
+
+    def amsgrad():
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(2), layers.Dense(1, "sigmoid")])
+        return compiled(model, keras.optimizers.Adam(0.01, amsgrad=True))
+
+    def functional():
+        age, size = keras.Input((1,), name="age"), keras.Input((3,), name="size")
+        shared = layers.Dense(2, activation="relu", name="shared")
+        both = layers.Concatenate()([shared(layers.Dense(2)(age)), shared(layers.Dense(2)(size)), age])
+        model = keras.Model([age, size], layers.Dense(1, activation="sigmoid", name="ill")(both))
+        return compiled(model, "adam")
+
+    def branches():
+        inside = keras.Input((4,))
+        inner = keras.Model(inside, layers.Add()([layers.Dense(4)(inside), inside]), name="inner")
+        inputs = keras.Input((4,))
+        answer = layers.Dense(1, activation="sigmoid", name="ill")(inner(inputs))
+        model = keras.Model(inputs, [answer, layers.Dense(2, name="size")(inner(answer * inputs))])
+        losses = {"ill": "binary_crossentropy", "size": "mse"}
+        model.compile(optimizer="sgd", loss=losses, metrics={"ill": ["accuracy"], "size": ["mae"]})
+        return model
+
+    def images():
+        convolved = [layers.Conv2D(3, 3, activation="relu", padding="same"), layers.MaxPooling2D()]
+        separable = layers.SeparableConv2D(2, 2, depthwise_initializer="he_normal")
+        model = [
+            keras.Input((6, 6, 2)),
+            *convolved,
+            separable,
+            layers.Flatten(),
+            layers.PReLU(),
+            layers.Dense(1),
+        ]
+        return compiled(keras.Sequential(model), "adam", "mse", [])
+
+    table = rows(4), labels()
+    return {
+        "functional": (functional, [table[0][:, :1], table[0][:, 1:]], table[1]),
+        "branches": (branches, table[0], [table[1], rows(2)]),
+        "images": (images, rows(6, 6, 2), table[1]),
+        "dense": (dense, *table),
+        "unbuilt": (unbuilt, *table),
+        "normalized": (normalized, *table),
+        "scheduled": (scheduled, *table),
+        "nested": (nested, *table),
+        "adagrad": (adagrad, *table),
+        "rmsprop": (rmsprop, *table),
+        "amsgrad": (amsgrad, *table),
+    }
+
+
+def write(keras, library, folder):
+    """Train each model for an epoch, and save it."""
+    for name, (make, x, y) in cases(keras).items():
+        model = make()
+        model.fit(x, y, batch_size=8, epochs=1, shuffle=False, verbose=0)
+        model.save(folder / f"{library}-{name}.keras")
+        model.save_weights(folder / f"{library}-{name}.weights.h5")
+
+
+def answers(model, x):
+    """The outputs for rows, in a list."""
+    outputs = model.predict(x, verbose=0)
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+def read(keras, folder):
+    """What each model of the files there says, and how it goes on training."""
+    found = {}
+    for name, (_, x, y) in cases(keras).items():
+        for author in ("keras", "pellucid"):
+            model = keras.models.load_model(folder / f"{author}-{name}.keras")
+            model.load_weights(folder / f"{author}-{name}.weights.h5")
+            key = f"{author}-{name}"
+            found |= {f"{key}/predicted{n}": each for n, each in enumerate(answers(model, x))}
+            found[f"{key}/evaluated"] = np.array(model.evaluate(x, y, verbose=0))
+            found[f"{key}/iterations"] = np.array(int(model.optimizer.iterations))
+            history = model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0).history
+            found |= {f"{key}/{metric}": np.array(values) for metric, values in history.items()}
+            found |= {f"{key}/after{n}": each for n, each in enumerate(answers(model, x))}
+    return found
+
+
+def main(what, library, folder):
+    """Write the files, or read them and write down what was found."""
+    if library == "keras":
+        os.environ["KERAS_BACKEND"] = "jax"
+        import keras
+    else:
+        import pellucid as keras
+    folder = pathlib.Path(folder)
+    # An optimizer that was not loaded is only warned of.
+    warnings.filterwarnings("error", message="Skipping")
+    keras.utils.set_random_seed(7)
+    if what == "write":
+        write(keras, library, folder)
+    else:
+        np.savez(folder / f"{library}-{what}.npz", **read(keras, folder))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
