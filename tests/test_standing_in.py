@@ -1,14 +1,18 @@
 """Pellucid in the place of Keras and TensorFlow: imports, TensorFlow's names, running a script, notebooks."""
 
+import doctest
 import json
 import os
 import pickle
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import textwrap
 import time
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -525,6 +529,17 @@ def test_what_cannot_be_kept_is_said_and_harms_nothing(trains):
     assert 'pellucid: not kept: fit of "line", 1 steps, because a function without a name' in ran.stderr
 
 
+def test_a_training_of_own_classes_says_how_it_is_opened(trains):
+    line = "type('Own', (keras.layers.Dense,), {})"
+    script = TRAINS.replace("keras.layers.Dense(1)", f"{line}(1)")
+    (trains / "own.py").write_text(script)
+    ran = command("--open", "run.pellucid", "own.py", 1, cwd=trains)
+    assert 'takes what the script defines (there is no layer "Own".)' in ran.stderr
+    names = {"pellucid": pellucid, "Own": type("Own", (pellucid.layers.Dense,), {})}
+    opening = ran.stderr.splitlines()[-1].replace("{...}", "{'Own': Own}")
+    assert eval(opening, names).number == 3
+
+
 def test_what_is_missing_is_told_with_the_frames_of_the_script_only(tmp_path):
     (tmp_path / "script.py").write_text(
         "import tensorflow as tf\n\nwith tf.GradientTape() as tape:\n    pass\n"
@@ -565,6 +580,26 @@ def test_what_cannot_be_run_is_refused(tmp_path):
         assert ran.stderr.startswith("pellucid: ")
         assert says in ran.stderr, ran.stderr
     assert (tmp_path / "notes.pellucid").read_text() == "my notes"
+
+
+def test_the_page_about_scripts_tells_what_happens(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "unchanged-scripts.md").read_text()
+    script, *_ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "tumours.py").write_text(script)
+    told = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    assert len(told) >= 3
+    for block in told:
+        line, _, expected = block.removeprefix("$ ").partition("\n")
+        python = f"{shlex.quote(sys.executable)} -m pellucid"
+        ran = subprocess.run(
+            ["bash", "-c", line.replace("pellucid", python, 1)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+        )
+        assert doctest.OutputChecker().check_output(expected, ran.stdout, doctest.ELLIPSIS), ran.stdout
 
 
 # Notebooks.
