@@ -111,7 +111,7 @@ def _extra(root: str) -> dict[str, Any]:
     """What there is of a library beside Pellucid's own names."""
     # As Pellucid's own modules are imported, so that no random number is spent.
     if root == "keras":
-        return pellucid._module("standing_in.backend").OFFERED
+        return pellucid._module("standing_in.older").OFFERED
     return pellucid._module("standing_in.tensorflow").OFFERED
 
 
@@ -154,7 +154,7 @@ def _own_names(module: Any) -> set[str]:
     """The names of what a module defines itself, those that begin with _ left out."""
     return {
         name
-        for name, value in vars(module).items()
+        for name, value in getattr(module, "__dict__", {}).items()
         if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
     }
 
