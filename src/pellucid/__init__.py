@@ -21,9 +21,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from pellucid import activations as activations
+    from pellucid import backend as backend
     from pellucid import callbacks as callbacks
     from pellucid import config as config
     from pellucid import constraints as constraints
+    from pellucid import datasets as datasets
     from pellucid import errors as errors
     from pellucid import initializers as initializers
     from pellucid import layers as layers
@@ -33,10 +35,12 @@ if TYPE_CHECKING:
     from pellucid import ops as ops
     from pellucid import optimizers as optimizers
     from pellucid import plots as plots
+    from pellucid import preprocessing as preprocessing
     from pellucid import random as random
     from pellucid import regularizers as regularizers
     from pellucid import saving as saving
     from pellucid import tables as tables
+    from pellucid import tree as tree
     from pellucid import utils as utils
     from pellucid.errors import PellucidError as PellucidError
     from pellucid.history import History as History
@@ -48,9 +52,11 @@ if TYPE_CHECKING:
 
 _namespaces = (
     "activations",
+    "backend",
     "callbacks",
     "config",
     "constraints",
+    "datasets",
     "errors",
     "initializers",
     "layers",
@@ -60,10 +66,12 @@ _namespaces = (
     "ops",
     "optimizers",
     "plots",
+    "preprocessing",
     "random",
     "regularizers",
     "saving",
     "tables",
+    "tree",
     "utils",
 )
 _names = {
