@@ -18,7 +18,7 @@ from typing import Any
 
 from pellucid import history as histories
 from pellucid import standing_in
-from pellucid.errors import ArgumentError, FileError, MissingError, PellucidError, message
+from pellucid.errors import ArgumentError, FileError, MissingError, PellucidError, UnknownNameError, message
 from pellucid.history import History
 
 ENDING = ".pellucid"
@@ -97,10 +97,11 @@ class Trainings:
         try:
             History.load(training.file)
         except PellucidError as problem:
-            _, _, why = str(problem).partition("came:")
-            why = (why.strip() or str(problem)).splitlines()[0]
+            if not isinstance(problem.__context__, UnknownNameError):
+                return [f"and it cannot be opened again: {problem}"]
+            what = str(problem.__context__).splitlines()[0]
             return [
-                f"to open a step takes what the script defines ({why}); in Python:",
+                f"to open a step takes what the script defines ({what}); in Python:",
                 f"  pellucid.History.load({os.fspath(training.file)!r}, custom_objects={{...}}).open({step})",
             ]
         return [f"open a step with: pellucid show {self._shown(training.file)} --step {step}"]
