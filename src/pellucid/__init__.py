@@ -42,12 +42,21 @@ if TYPE_CHECKING:
     from pellucid import tables as tables
     from pellucid import tree as tree
     from pellucid import utils as utils
+    from pellucid.dtype_policies import DTypePolicy as DTypePolicy
     from pellucid.errors import PellucidError as PellucidError
+    from pellucid.graph import KerasTensor as KerasTensor
+    from pellucid.graph import Operation as Operation
     from pellucid.history import History as History
+    from pellucid.initializers import Initializer as Initializer
     from pellucid.layers import Input as Input
     from pellucid.layers import Layer as Layer
+    from pellucid.layers.input_spec import InputSpec as InputSpec
+    from pellucid.losses import Loss as Loss
+    from pellucid.metrics import Metric as Metric
     from pellucid.models import Model as Model
     from pellucid.models import Sequential as Sequential
+    from pellucid.optimizers import Optimizer as Optimizer
+    from pellucid.regularizers import Regularizer as Regularizer
     from pellucid.variables import Variable as Variable
 
 _namespaces = (
@@ -75,11 +84,20 @@ _namespaces = (
     "utils",
 )
 _names = {
+    "DTypePolicy": "dtype_policies",
     "History": "models",
+    "Initializer": "initializers",
     "Input": "layers",
+    "InputSpec": "layers.input_spec",
+    "KerasTensor": "graph",
     "Layer": "layers",
+    "Loss": "losses",
+    "Metric": "metrics",
     "Model": "models",
+    "Operation": "graph",
+    "Optimizer": "optimizers",
     "PellucidError": "errors",
+    "Regularizer": "regularizers",
     "Sequential": "models",
     "Variable": "variables",
 }
