@@ -57,14 +57,6 @@ NEEDED = {
     "Discretization": [[0.0, 1.0]],
     "Hashing": [3],
     "HashedCrossing": [3],
-    "SensitivityAtSpecificity": [0.5],
-    "SpecificityAtSensitivity": [0.5],
-    "PrecisionAtRecall": [0.5],
-    "RecallAtPrecision": [0.5],
-    "IoU": [2, [0]],
-    "MeanIoU": [2],
-    "OneHotIoU": [2, [0]],
-    "OneHotMeanIoU": [2],
 }
 
 
