@@ -15,8 +15,8 @@ from pellucid.arrays import set_floatx
 from pellucid.naming import forget_names
 from pellucid.seeds import set_random_seed
 
-# Scripts are run by their tests, and by nobody else.
-collect_ignore_glob = ["tests/scripts/*"]
+# These are run by tests, and by nobody else.
+collect_ignore_glob = ["tests/scripts/*", "tests/keras_suite/*"]
 
 # The first example of a property may compile, and so be slow; runs can be repeated.
 hypothesis.settings.register_profile("pellucid", deadline=None, derandomize=True)

@@ -59,6 +59,12 @@ def automatic_name(prefix: str) -> str:
     return prefix if number == 0 else f"{prefix}_{number}"
 
 
+def count_name(prefix: str) -> int:
+    """Count one more thing of this name; gives how many there are now."""
+    _names_given[prefix] += 1
+    return _names_given[prefix]
+
+
 def forget_names() -> None:
     """Start counting automatic names from the beginning."""
     _names_given.clear()

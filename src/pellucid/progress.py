@@ -6,6 +6,7 @@ talked about. Where the output is not a terminal, nothing is overwritten: one li
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import time
@@ -16,6 +17,17 @@ import numpy as np
 
 WIDTH = 20
 REFRESH = 0.1
+_interactive = {"value": True}
+
+
+def is_interactive() -> bool:
+    """Whether lines are printed, rather than given to Python's logging."""
+    return _interactive["value"]
+
+
+def set_interactive(value: bool) -> None:
+    """Set whether lines are printed, or given to Python's logging."""
+    _interactive["value"] = value
 
 
 def number(value: Any) -> str:
@@ -54,12 +66,16 @@ class Progress:
     Args:
         verbose: 0 prints nothing, 1 a bar, 2 a line an epoch; "auto" is 1.
         epochs: how many there are, for "Epoch 1/10"; None leaves that line out.
+        width: how wide the bar is.
+        unit: what a step is called.
     """
 
-    def __init__(self, verbose: Any, epochs: int | None = None) -> None:
+    def __init__(
+        self, verbose: Any, epochs: int | None = None, width: int = WIDTH, unit: str = "step"
+    ) -> None:
         self.verbose = 1 if verbose == "auto" else int(verbose)
-        self.epochs = epochs
-        self.live = self.verbose == 1 and _is_terminal()
+        self.epochs, self.width, self.unit = epochs, width, unit
+        self.live = self.verbose == 1 and is_interactive() and _is_terminal()
         self.shown = 0.0
         self.drawn = 0
         #: The line of the last epoch, if it was not written.
@@ -75,9 +91,9 @@ class Progress:
         self.shown = now
         text = f"{self._head(epoch)}{done}/{total or '?'}"
         if total:
-            filled = min(WIDTH, WIDTH * done // total)
+            filled = min(self.width, self.width * done // total)
             left = duration(seconds / max(done, 1) * (total - done))
-            text += f" \x1b[32m{'━' * filled}\x1b[0m\x1b[37m{'━' * (WIDTH - filled)}\x1b[0m {left} left"
+            text += f" \x1b[32m{'━' * filled}\x1b[0m\x1b[37m{'━' * (self.width - filled)}\x1b[0m {left} left"
         self._write(text + _values(logs), end="")
 
     def epoch(self, epoch: int, steps: int, seconds: float, logs: Mapping[str, Any]) -> None:
@@ -88,8 +104,8 @@ class Progress:
         """
         if not self.verbose:
             return
-        bar = f" {'━' * WIDTH}" if self.verbose == 1 else " -"
-        pace = f"{duration(seconds)} {duration(seconds / max(steps, 1))}/step"
+        bar = f" {'━' * self.width}" if self.verbose == 1 else " -"
+        pace = f"{duration(seconds)} {duration(seconds / max(steps, 1))}/{self.unit}"
         line = f"{self._head(epoch)}{steps}/{steps}{bar} {pace}{_values(logs)}"
         now = time.perf_counter()
         count, number = self.epochs or 1, epoch + 1
@@ -116,6 +132,9 @@ class Progress:
         return f"Epoch {epoch + 1}/{self.epochs} " if self.epochs and self.epochs > 1 else ""
 
     def _write(self, text: str, end: str) -> None:
+        if not is_interactive():
+            logging.getLogger("pellucid").info(text)
+            return
         width = shutil.get_terminal_size((100, 24)).columns
         if end == "" and len(text) > width + 18:  # 18: the colours
             text = text[: width + 17]

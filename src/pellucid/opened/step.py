@@ -356,9 +356,9 @@ class Step(Pass):
         stem, _, kind = name.rpartition(".")
         one = self.followed if example is None else example
         self.require_example(one)
-        of = kind.removeprefix("d_")
-        if kind.startswith("d_") and not what and of in self.layers[stem].slopes:
-            made = arithmetic.slope_formula(self, self.layers[stem], of, index, reference, one)
+        by = kind.removeprefix("d_")
+        if by != kind and not what and by in self.layers[stem].slopes:
+            made = arithmetic.slope_formula(self, self.layers[stem], by, index, reference, one)
         else:
             made = super().formula(reference, one)
         return made if example is not None else replace(made, remark=f"example {one}")
