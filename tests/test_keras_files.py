@@ -335,3 +335,39 @@ def test_arrays_are_read_as_h5py_wrote_them(tmp_path):
     for path, array in written.items():
         assert read[path].dtype == array.dtype
         np.testing.assert_array_equal(read[path], array)
+
+
+# Vocabularies, which Keras keeps beside the numbers.
+
+VOCABULARY = ["", "[UNK]", "red", "green and blue", "ünï\u2028code"]
+
+
+def lookup():
+    return layers.StringLookup(mask_token="", name="words")
+
+
+def test_a_vocabulary_lies_where_keras_has_it_and_comes_back(tmp_path):
+    words = keras.Input((1,), dtype="string")
+    learned = lookup()
+    learned.set_vocabulary(VOCABULARY[2:])
+    model = keras.Model(words, layers.Embedding(6, 2)(learned(words)))
+    model.save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+        text = archive.read("assets/layers/string_lookup/vocabulary.txt").decode()
+    assert text == "\n".join(VOCABULARY)
+    again = keras.models.load_model(tmp_path / "m.keras")
+    assert again.get_layer("words").get_vocabulary() == VOCABULARY
+    x = np.array([["red"], ["none"], ["green and blue"]])
+    np.testing.assert_array_equal(again.get_layer("words")(x), learned(x))
+
+
+def test_a_file_without_its_vocabulary_is_refused(tmp_path):
+    words = keras.Input((1,), dtype="string")
+    keras.Model(words, lookup()(words)).save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist() if "assets" not in name}
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(FileError, match="vocabulary"):
+        keras.models.load_model(tmp_path / "m.keras")
