@@ -330,9 +330,6 @@ class _Recurrent(RNN):
         """What every layer writes, and what masked times give."""
         return {**super().changed_arguments(), "zero_output_for_mask": self.zero_output_for_mask}
 
-    def _made_of(self, name: str, given: Any) -> Any:
-        return self.cell._made_of(name, given) if name in vars(self.cell) else super()._made_of(name, given)
-
     def check_input(self, inputs: Array) -> None:
         """Sequences of as many numbers as the kernel has rows."""
         shape = self.cell.kernel.shape
