@@ -716,7 +716,25 @@ class Model(Layer):
 
     # What the above share.
 
+    def _require_our_step(self) -> None:
+        """Refuse a training step of one's own: there is one step here, and it is the one that opens."""
+        for kind in type(self).__mro__:
+            if kind.__module__.startswith("pellucid."):
+                return
+            own = [name for name in _STEP_OF_ONES_OWN if name in vars(kind)]
+            if own:
+                raise StateError(
+                    message(
+                        f"{kind.__name__} has a {own[0]}() of its own, and there is one training step here: "
+                        "the one that can be opened.",
+                        came=", ".join(f"{kind.__name__}.{name}" for name in own),
+                        expected="a loss, add_loss() in call(), metrics, and an optimizer",
+                        mend="write what it computes as a loss function or with self.add_loss(...).",
+                    )
+                )
+
     def _require_compiled(self, asked: str) -> None:
+        self._require_our_step()
         if not self.compiled:
             raise StateError(
                 message(
@@ -985,6 +1003,13 @@ class Model(Layer):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+#: What a model of Keras can override to train in another way.
+_STEP_OF_ONES_OWN = (
+    *("train_step", "test_step", "compute_loss", "compute_metrics"),
+    *("make_train_function", "make_test_function"),
+)
 
 
 def _of_graph(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
