@@ -22,7 +22,7 @@ ELSEWHERE = {
     "": ["pellucid", "keras_suite.backend", "pellucid.graph"],
     "backend": ["keras_suite.backend", "pellucid.config", "pellucid.graph", "pellucid.variables"],
     "backend.numpy": ["jax.numpy"],
-    "backend.random": ["keras_suite.backend", "pellucid.random"],
+    "backend.random": ["pellucid.random", "pellucid.variables"],
     "conftest": ["keras_suite.testing"],
     "dtype_policies": ["pellucid.dtype_policies", "keras_suite.backend"],
     "layers": ["pellucid.layers", "pellucid.layers.layer"],
