@@ -23,6 +23,7 @@ ELSEWHERE = {
     "backend": ["keras_suite.backend", "pellucid.config", "pellucid.graph", "pellucid.variables"],
     "backend.numpy": ["jax.numpy"],
     "backend.random": ["pellucid.random", "pellucid.variables"],
+    "backend.config": ["keras_suite.backend", "pellucid.config"],
     "conftest": ["keras_suite.testing"],
     "dtype_policies": ["pellucid.dtype_policies", "keras_suite.backend"],
     "layers": ["pellucid.layers", "pellucid.layers.layer"],

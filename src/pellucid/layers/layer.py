@@ -241,7 +241,7 @@ class Layer(Configurable):
             training = scope.training
         if takes(type(self).call, "training"):
             kwargs["training"] = bool(training)
-        self._fill_masks(given, kwargs)
+        self._fill_masks(given, args, kwargs)
         masks = jax.tree.map(mask_of, inputs)
         # The layers that this one calls train when it does.
         before = scope.training if scope is not None else None
@@ -345,11 +345,13 @@ class Layer(Configurable):
         else:
             self.build_for(next(iter(shapes.values()), None))
 
-    def _fill_masks(self, given: dict[str, Any], kwargs: dict[str, Any]) -> None:
-        """Give `call` the masks that travel with its arguments, if it asks for them."""
+    def _fill_masks(self, given: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Give `call` the masks that travel with its arguments, if it asks for them and was given none."""
+        by_place = parameters_of(type(self).call)[: len(args)]
         names = ["mask"] if len(given) == 1 else [f"{name}_mask" for name in given]
         for name, value in zip(names, given.values(), strict=True):
-            if kwargs.get(name) is None and takes(type(self).call, name):
+            asked = takes(type(self).call, name) and name not in by_place
+            if asked and kwargs.get(name) is None:
                 kwargs[name] = jax.tree.map(mask_of, value)
 
     def _pass_masks(self, inputs: Any, outputs: Any, masks: Any) -> Any:
