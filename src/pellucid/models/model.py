@@ -906,7 +906,9 @@ class Model(Layer):
             )
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            with Scope()() as scope:
+            # What the call assigns is dropped with the scope.
+            own = self.variables
+            with Scope(own, [variable.value for variable in own])() as scope:
                 scope.training = False
                 return self.call(*args, **kwargs)
 
