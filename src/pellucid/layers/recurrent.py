@@ -321,7 +321,6 @@ class _Recurrent(RNN):
     kernel_constraint, bias_constraint = _of_cell("kernel_constraint"), _of_cell("bias_constraint")
     recurrent_constraint = _of_cell("recurrent_constraint")
     dropout, recurrent_dropout = _of_cell("dropout"), _of_cell("recurrent_dropout")
-    unwritten = (*RNN.unwritten, "use_cudnn")
 
     def _made_of(self, name: str, given: Any) -> Any:
         """What the layer, or its cell, made of an argument."""
@@ -330,9 +329,6 @@ class _Recurrent(RNN):
     def changed_arguments(self) -> dict[str, Any]:
         """What every layer writes, and what masked times give."""
         return {**super().changed_arguments(), "zero_output_for_mask": self.zero_output_for_mask}
-
-    def _made_of(self, name: str, given: Any) -> Any:
-        return self.cell._made_of(name, given) if name in vars(self.cell) else super()._made_of(name, given)
 
     def check_input(self, inputs: Array) -> None:
         """Sequences of as many numbers as the kernel has rows."""

@@ -143,8 +143,6 @@ class Bidirectional(Layer):
     supports_masking = True
     unwritten = (*Layer.unwritten, "weights")
 
-    unwritten = (*Layer.unwritten, "weights")
-
     def __init__(
         self,
         layer: Any,
