@@ -882,7 +882,7 @@ class Model(Layer):
 
         def call(*args: Any, **kwargs: Any) -> Any:
             with Scope()() as scope:
-                scope.training = False
+                scope.training, scope.building = False, True
                 return self.call(*args, **kwargs)
 
         named = {name.removesuffix("_shape"): tensors(shape) for name, shape in more_shapes.items()}
