@@ -40,6 +40,9 @@ class Embedding(Layer):
     """
 
     rows_independent = True
+    fixed = {"quantization_config": None}
+    #: Its `input_dim` is not that of other layers, the size of rows.
+    unwritten = (*(name for name in Layer.unwritten if name != "input_dim"), "weights")
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class Embedding(Layer):
             self.build_for(None)
             self.set_weights(weights if isinstance(weights, list) else [weights])
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any = None) -> None:
         """Make the table."""
         self.embeddings = self.add_weight(
             shape=(self.input_dim, self.output_dim),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from pellucid.arrays import Array, Shape, as_array
 from pellucid.errors import ArgumentError, ShapeError, StateError, message
 from pellucid.formula import Expression, Unit, total
 from pellucid.layers.layer import CATALOGUE, Layer
-from pellucid.naming import serialize
+from pellucid.naming import sharing_objects
 from pellucid.variables import Variable
 
 
@@ -106,12 +106,12 @@ class TimeDistributed(Wrapper):
             return self.layer(x, training=training, **more)
 
         moved = [variable for variable in self.layer.variables if not variable.trainable]
-        given = (jnp.swapaxes(inputs, 0, 1), masks)
+        given = (loops.turned(inputs), masks)
         if training and moved:
             _, outputs = loops.scan(lambda carry, x: (carry, once(x)), (), given, moved)
         else:
             outputs = loops.each(once, given)
-        return jax.tree.map(lambda output: jnp.swapaxes(output, 0, 1), outputs)
+        return jax.tree.map(loops.turned, outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The layer's output shape, with the times behind the rows."""
@@ -142,6 +142,9 @@ class Bidirectional(Layer):
 
     rows_independent = True
     supports_masking = True
+    unwritten = (*Layer.unwritten, "weights")
+
+    unwritten = (*Layer.unwritten, "weights")
 
     def __init__(
         self,
@@ -291,6 +294,8 @@ class Bidirectional(Layer):
 
 def _again(layer: Layer, direction: str, **changed: Any) -> Layer:
     """A new layer from the configuration of another."""
-    config = cast(dict[str, Any], serialize(layer))
+    with sharing_objects():  # apart from those of a file that is being written or read
+        config = layer.get_config()
     name = f"{direction}_{layer.name.removeprefix(f'{direction}_')}"
-    return type(layer).from_config({**config["config"], **changed, "name": name})
+    with sharing_objects():
+        return type(layer).from_config({**config, **changed, "name": name})
