@@ -34,30 +34,21 @@ NAMES = {
     "uniform",
     "tree": "MAP_TO_NONE assert_same_paths assert_same_structure flatten flatten_with_path is_nested "
     "lists_to_tuples map_shape_structure map_structure map_structure_up_to pack_sequence_as traverse",
-    "config": "backend epsilon floatx image_data_format set_floatx set_image_data_format",
     "constraints": "Constraint MaxNorm MinMaxNorm NonNeg UnitNorm get max_norm non_neg unit_norm",
     "initializers": "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity Initializer LecunNormal "
     "LecunUniform Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros get",
-    "layers": "Activation ActivityRegularization Add AlphaDropout Average AveragePooling1D AveragePooling2D "
-    "AvgPool1D AvgPool2D BatchNormalization CategoryEncoding Concatenate Conv1D Conv1DTranspose Conv2D "
-    "Conv2DTranspose Convolution1D Convolution1DTranspose Convolution2D Convolution2DTranspose "
-    "Cropping1D Cropping2D Dense DepthwiseConv1D DepthwiseConv2D Discretization Dot Dropout ELU Flatten "
-    "GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalAvgPool1D "
-    "GlobalAvgPool2D GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPooling1D GlobalMaxPooling2D Hashing "
-    "Identity Input InputLayer IntegerLookup Lambda Layer LayerNormalization LeakyReLU MaxPool1D "
-    "MaxPool2D MaxPooling1D MaxPooling2D Maximum Minimum Multiply Normalization PReLU Permute ReLU "
-    "RepeatVector Rescaling Reshape SeparableConv1D SeparableConv2D SeparableConvolution1D "
-    "SeparableConvolution2D Softmax SpatialDropout1D SpatialDropout2D StringLookup Subtract "
-    "UpSampling1D UpSampling2D ZeroPadding1D ZeroPadding2D add average concatenate dot maximum minimum "
-    "multiply subtract",
-    "layers": "Activation ActivityRegularization Add AlphaDropout Average BatchNormalization "
-    "CategoryEncoding Concatenate Dense Discretization Dot Dropout ELU Flatten GaussianDropout "
-    "GaussianNoise Hashing Identity Input InputLayer IntegerLookup Lambda Layer "
-    "LayerNormalization LeakyReLU Maximum Minimum Multiply Normalization PReLU ReLU Rescaling "
-    "Reshape Softmax SpatialDropout1D SpatialDropout2D StringLookup Subtract add average "
-    "concatenate dot maximum minimum multiply subtract "
-    "Bidirectional Embedding GRU GRUCell LSTM LSTMCell Masking RNN SimpleRNN SimpleRNNCell StackedRNNCells "
-    "TimeDistributed Wrapper",
+    "layers": "Activation ActivityRegularization Add AlphaDropout Average AveragePooling1D "
+    "AveragePooling2D AvgPool1D AvgPool2D BatchNormalization Bidirectional CategoryEncoding Concatenate "
+    "Conv1D Conv1DTranspose Conv2D Conv2DTranspose Convolution1D Convolution2D Convolution2DTranspose "
+    "Cropping1D Cropping2D Dense DepthwiseConv1D DepthwiseConv2D Discretization Dot Dropout ELU Embedding "
+    "Flatten GRU GRUCell GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D "
+    "GlobalAvgPool1D GlobalAvgPool2D GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPooling1D "
+    "GlobalMaxPooling2D Hashing Identity Input InputLayer InputSpec IntegerLookup LSTM LSTMCell Lambda "
+    "Layer LayerNormalization LeakyReLU Masking MaxPool1D MaxPool2D MaxPooling1D MaxPooling2D Maximum "
+    "Minimum MultiHeadAttention Multiply Normalization PReLU Permute RNN ReLU RepeatVector Rescaling "
+    "Reshape SeparableConv1D SeparableConv2D SimpleRNN SimpleRNNCell Softmax SpatialDropout1D "
+    "SpatialDropout2D StackedRNNCells StringLookup Subtract TimeDistributed UpSampling1D UpSampling2D "
+    "Wrapper ZeroPadding1D ZeroPadding2D add average concatenate dot maximum minimum multiply subtract",
     "losses": "BinaryCrossentropy CategoricalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh "
     "Loss MeanAbsoluteError MeanSquaredError Poisson SparseCategoricalCrossentropy get mean_squared_error",
     "metrics": "AUC Accuracy BinaryAccuracy CategoricalAccuracy F1Score FBetaScore Mean MeanSquaredError "

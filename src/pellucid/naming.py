@@ -133,7 +133,8 @@ class Configurable:
         # A seed that was drawn is not the argument, and neither is a layer that was made for None.
         plain = bool | int | float | str | types.FunctionType
         kinds = plain if given is None else plain | list | tuple | Configurable
-        return kept if isinstance(kept, kinds) and name != "seed" else given
+        sizes = isinstance(kept, tuple) and all(isinstance(size, int) for size in cast(Any, kept))
+        return kept if (isinstance(kept, kinds) or sizes) and name != "seed" else given
 
     def changed_arguments(self) -> dict[str, Any]:
         """Arguments whose value is no longer the one that was given. Subclasses may add theirs."""

@@ -114,7 +114,10 @@ def compute_output_spec(function, *args, **kwargs):
         return jax.eval_shape(function, *map(filled, args), **kwargs)
 
     first, second = traced(2), traced(3)
-    sizes = lambda a, b: tuple(one if one == other else None for one, other in zip(a, b, strict=True))
+
+    def sizes(a, b):
+        return tuple(one if one == other else None for one, other in zip(a, b, strict=True))
+
     return jax.tree.map(lambda a, b: KerasTensor(sizes(a.shape, b.shape), str(a.dtype)), first, second)
 
 

@@ -308,7 +308,7 @@ class _Recurrent(RNN):
     """The loop around a cell of ours, whose sums and states it shows as its own: "lstm.z[2,5]" at time 2."""
 
     gives_state = True
-    unwritten = (*Layer.unwritten, "use_cudnn", "implementation")
+    unwritten = (*RNN.unwritten, "use_cudnn", "implementation")
     cell: Cell
     #: What has an axis of times, of all that is shown.
     _over_time = ("input", "mask", "z", "candidate", "h", "c", "h_before", "c_before")
@@ -321,7 +321,6 @@ class _Recurrent(RNN):
     kernel_constraint, bias_constraint = _of_cell("kernel_constraint"), _of_cell("bias_constraint")
     recurrent_constraint = _of_cell("recurrent_constraint")
     dropout, recurrent_dropout = _of_cell("dropout"), _of_cell("recurrent_dropout")
-    unwritten = (*RNN.unwritten, "use_cudnn")
 
     def _made_of(self, name: str, given: Any) -> Any:
         """What the layer, or its cell, made of an argument."""
