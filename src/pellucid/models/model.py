@@ -824,6 +824,9 @@ class Model(Layer):
             count = len(jax.tree.leaves(outputs))
             names = sorted(outputs) if isinstance(outputs, dict) else [f"output_{n}" for n in range(count)]
         y, weight = _in_order(rows.y, names, "y"), _in_order(rows.weight, names, "sample_weight")
+        if isinstance(weight, list):
+            # Rows that are given no weights for one output count as they are.
+            weight = [np.ones(rows.count, np.float32) if each is None else each for each in weight]
         return Rows(rows.x, y, weight, rows.counted)
 
     def _stream(
@@ -909,7 +912,7 @@ class Model(Layer):
             # What the call assigns is dropped with the scope.
             own = self.variables
             with Scope(own, [variable.value for variable in own])() as scope:
-                scope.training = False
+                scope.training, scope.building = False, True
                 return self.call(*args, **kwargs)
 
         named = {name.removesuffix("_shape"): tensors(shape) for name, shape in more_shapes.items()}
