@@ -23,6 +23,8 @@ NETWORKS: dict[str, tuple[int, int, tuple[int, ...], int, int]] = {
     "64-32-1": (20_000, 30, (64, 32), 256, 30),
     "512-512-1": (20_000, 784, (512, 512), 128, 3),
 }
+#: name: rows, times, features, units of the LSTM, batch size, epochs that are timed
+SEQUENCES: dict[str, tuple[int, int, int, int, int, int]] = {"lstm-32-1": (4_000, 50, 8, 32, 32, 4)}
 #: Contenders that take long train fewer epochs; the time is per step.
 SHORTER = {"scikit-learn": 10, "pytorch": 10, "keras-jax": 10, "keras-tensorflow": 40}
 
@@ -33,6 +35,26 @@ def table(rows: int, features: int) -> tuple[Any, Any]:
     x = generator.normal(size=(rows, features)).astype(np.float32)
     y = (x[:, 0] + 0.5 * generator.normal(size=rows) > 0).astype(np.float32)
     return x, y
+
+
+def sequences(rows: int, times: int, features: int) -> tuple[Any, Any]:
+    """The same random sequences for everybody, and the mean of one of their features."""
+    x = np.random.default_rng(0).normal(size=(rows, times, features)).astype(np.float32)
+    return x, x[:, :, 0].mean(axis=1)
+
+
+def recurrent(contender: str, x: Any, y: Any, units: int, batch: int) -> Any:
+    """An LSTM and one unit behind it, by a library with the names of Keras."""
+    if contender == "pellucid":
+        import pellucid as keras
+    else:
+        os.environ["KERAS_BACKEND"] = contender.removeprefix("keras-")
+        import keras
+    model = keras.Sequential(
+        [keras.Input(shape=x.shape[1:]), keras.layers.LSTM(units), keras.layers.Dense(1)]
+    )
+    model.compile(optimizer="adam", loss="mse")
+    return lambda epochs: model.fit(x, y, epochs=epochs, batch_size=batch, verbose=0)
 
 
 def pellucid(x: Any, y: Any, hidden: tuple[int, ...], batch: int) -> Any:
@@ -184,10 +206,15 @@ CONTENDERS = {
 def main() -> None:
     """Time one contender on one network."""
     contender, network = sys.argv[1:3]
-    rows, features, hidden, batch, epochs = NETWORKS[network]
-    epochs = max(1, epochs // SHORTER.get(contender, 1))
-    x, y = table(rows, features)
-    fit = CONTENDERS[contender](x, y, hidden, batch)
+    if network in SEQUENCES:
+        rows, times, features, units, batch, epochs = SEQUENCES[network]
+        x, y = sequences(rows, times, features)
+        fit = recurrent(contender, x, y, units, batch)
+    else:
+        rows, features, hidden, batch, epochs = NETWORKS[network]
+        epochs = max(1, epochs // SHORTER.get(contender, 1))
+        x, y = table(rows, features)
+        fit = CONTENDERS[contender](x, y, hidden, batch)
     fit(epochs if contender == "bare-jax" else 2)  # what is compiled is compiled here
     began = time.perf_counter()
     fit(epochs)
