@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from contenders import CONTENDERS, NETWORKS, SEQUENCES
+from contenders import CONTENDERS, IMAGES, NETWORKS, OF_IMAGES, OF_SEQUENCES, SEQUENCES
 
 HERE = Path(__file__).parent
 NEEDS = {
@@ -54,13 +54,13 @@ def environment(home: str, **more: str) -> dict[str, str]:
 
 def train(rounds: int, home: str) -> dict[str, dict[str, list[float]]]:
     """Microseconds per training step, by network and contender, one for each round."""
-    found: dict[str, dict[str, list[float]]] = {network: {} for network in (*NETWORKS, *SEQUENCES)}
+    networks = (*NETWORKS, *IMAGES, *SEQUENCES)
+    found: dict[str, dict[str, list[float]]] = {network: {} for network in networks}
     here = [name for name in CONTENDERS if name not in NEEDS or importlib.util.find_spec(NEEDS[name])]
     for each in range(rounds):
-        for network in (*NETWORKS, *SEQUENCES):
-            # Recurrent networks are written once, with the names of Keras.
-            able = [name for name in here if network in NETWORKS or name in START]
-            for contender in able:
+        for network in networks:
+            able = OF_IMAGES if network in IMAGES else OF_SEQUENCES if network in SEQUENCES else here
+            for contender in [name for name in here if name in able]:
                 command = [sys.executable, str(HERE / "contenders.py"), contender, network]
                 done = subprocess.run(
                     command, capture_output=True, text=True, env=environment(home), check=False
@@ -71,7 +71,7 @@ def train(rounds: int, home: str) -> dict[str, dict[str, list[float]]]:
                 told = json.loads(done.stdout.strip().splitlines()[-1])
                 step = told["seconds"] / told["steps"] * 1e6
                 found[network].setdefault(contender, []).append(step)
-                print(f"round {each + 1}  {network:10} {contender:17} {step:10.1f} us per step", flush=True)
+                print(f"round {each + 1}  {network:16} {contender:17} {step:10.1f} us per step", flush=True)
     return found
 
 
@@ -179,8 +179,9 @@ def sizes(network: str) -> str:
     if network in SEQUENCES:
         rows, times, features, _, batch, _ = SEQUENCES[network]
         return f"{rows:,} x {times} x {features}, {batch}"
-    rows, features, _, batch, _ = NETWORKS[network]
-    return f"{rows:,} x {features}, {batch}"
+    rows, features, _, batch, _ = {**NETWORKS, **IMAGES}[network]
+    row = f"{features} x {features} images" if network in IMAGES else str(features)
+    return f"{rows:,} x {row}, {batch}"
 
 
 def report(
@@ -230,7 +231,7 @@ def report(
             f"{ratio:.2f}",
             ratio <= most,
         )
-    for network in SEQUENCES:
+    for network in (*IMAGES, *SEQUENCES):
         if "keras-jax" in steps[network]:
             ratio = median(steps[network]["pellucid"]) / median(steps[network]["keras-jax"])
             line(f"training {network}, in the time of keras-jax", "at most 1", f"{ratio:.2f}", ratio <= 1)

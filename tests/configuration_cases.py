@@ -1,5 +1,7 @@
 """What is needed to make one of everything that has a name, in either library."""
 
+import contextlib
+
 #: Arguments of what cannot be made without any.
 NEEDED = {
     "Activation": ["tanh"],
@@ -24,6 +26,14 @@ NEEDED = {
     "GaussianDropout": [0.5],
     "GaussianNoise": [0.1],
     "InputLayer": [(4,)],
+    "IoU": [2, [0]],
+    "MeanIoU": [2],
+    "OneHotIoU": [2, [0]],
+    "OneHotMeanIoU": [2],
+    "PrecisionAtRecall": [0.5],
+    "RecallAtPrecision": [0.5],
+    "SensitivityAtSpecificity": [0.5],
+    "SpecificityAtSensitivity": [0.5],
     "InverseTimeDecay": [0.1, 10, 0.9],
     "Permute": [(2, 1)],
     "PiecewiseConstantDecay": [[10], [0.1, 0.01]],
@@ -49,19 +59,22 @@ NEEDED = {
     "Discretization": [[0.0, 1.0]],
     "Hashing": [3],
     "HashedCrossing": [3],
-    "StringLookup": [],
-    "IntegerLookup": [],
 }
 
 
 def configurations(keras, names):
     """The configurations of these: "layers.Dense", ... What this library lacks is left out."""
     found = {}
+    if hasattr(keras.utils, "clear_session"):
+        keras.utils.clear_session()
     for name in names:
         thing = keras
         for part in name.split("."):
             thing = getattr(thing, part, None)
-        if thing is not None:
+        if thing is None:
+            continue
+        # Keras makes some preprocessing layers with TensorFlow only.
+        with contextlib.suppress(ImportError):
             made = thing(*NEEDED.get(name.rpartition(".")[2], []))
             found[name] = keras.saving.serialize_keras_object(made)
     return found

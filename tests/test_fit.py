@@ -636,7 +636,7 @@ def test_early_stopping_does_not_look_before_start_from_epoch(table):
 def test_early_stopping_knows_that_accuracy_should_rise(table, classifier):
     early = keras.callbacks.EarlyStopping(monitor="val_accuracy", patience=100)
     classifier().fit(*table, epochs=3, validation_split=0.2, verbose=0, callbacks=[early])
-    assert early.direction == "max"
+    assert early.monitor_op is keras.ops.greater
 
 
 def test_early_stopping_warns_where_its_value_is_not_there(table):

@@ -92,7 +92,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(set(known))
     by_lower = {candidate.lower(): candidate for candidate in names}
-    near = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.55)
+    swapped = [each for each in by_lower if sorted(each) == sorted(name.lower())]
+    near = swapped or difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.55)
     if near:
         return f'did you mean "{by_lower[near[0]]}"?'
     if not names:

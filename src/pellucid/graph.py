@@ -530,26 +530,27 @@ class Graph:
 
     def _order(self, found: list[Node], met: dict[int, int]) -> None:
         """Order operations by their distance to the outputs, as Keras does: the order of the weights."""
-        node_depth: dict[int, int] = {}
+        #: Nodes in the order that Keras meets them in, with their depths: the order in which it runs them.
+        node_depth: dict[Node, int] = {}
         depths: dict[int, int] = {}
         operations: dict[int, Any] = {}
-        inside = {id(node) for node in found}
+        inside = set(found)
         for node in reversed(found):
-            depth = max(node_depth.setdefault(id(node), 0), depths.get(id(node.operation), 0))
-            depths[id(node.operation)] = node_depth[id(node)] = depth
+            depth = max(node_depth.setdefault(node, 0), depths.get(id(node.operation), 0))
+            depths[id(node.operation)] = node_depth[node] = depth
             operations[id(node.operation)] = node.operation
             for each in node.inputs:
                 if id(each) in self._given and not each.node.is_input:
                     continue
-                if id(parent := each.node) in inside:
-                    node_depth[id(parent)] = max(depth + 1, node_depth.get(id(parent), 0))
+                if (parent := each.node) in inside:
+                    node_depth[parent] = max(depth + 1, node_depth.get(parent, 0))
         for tensor in self.flat_inputs:
             # Inputs that no output follows from.
             node = tensor.node
             if node.is_input and id(node.operation) not in depths:
                 depths[id(node.operation)], met[id(node.operation)] = 0, -1
                 operations[id(node.operation)] = node.operation
-        self.nodes = found
+        self.nodes = sorted(node_depth, key=lambda each: -node_depth[each])
         ordered = sorted(operations, key=lambda each: (-depths[each], met[each]))
         self.operations: list[Any] = [operations[each] for each in ordered]
 

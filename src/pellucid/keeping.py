@@ -52,6 +52,8 @@ LARGEST_ROOM = 2**28
 MOST_TOLD = 2**20
 #: Numbers that JSON does not have, as logs are written down.
 NOT_FINITE = ("nan", "inf", "-inf")
+#: What rows have.
+PARTS = ("x", "y", "weight")
 #: How a leaf's shape and type is written down.
 Spec = list[Any]
 
@@ -288,15 +290,22 @@ def _not_decayed(parts: Parts) -> list[int]:
 
 
 def named_rows(rows: Rows, weight: bool = False) -> dict[str, NumPy]:
-    """The arrays of rows by name: "x", or "x/name" where x is a dict."""
-    found: dict[str, NumPy] = {}
-    for what in ("x", "y", *(("weight",) if weight else ())):
+    """The arrays of rows by name: "x"; "x/name" where x is a dict, and "x/[0]" where it is a list."""
+    named = _named(rows, PARTS if weight else PARTS[:2])
+    return {name: np.asarray(array) for name, array in named.items()}
+
+
+def _named(rows: Rows, parts: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for what in parts:
         value = getattr(rows, what)
         if isinstance(value, Mapping):
-            for name, array in cast(Mapping[str, Any], value).items():
-                found[f"{what}/{name}"] = np.asarray(array)
+            named = cast(Mapping[str, Any], value)
+            found |= {f"{what}/{name}": array for name, array in named.items()}
+        elif isinstance(value, list | tuple):
+            found |= {f"{what}/[{place}]": array for place, array in enumerate(cast(list[Any], value))}
         elif value is not None:
-            found[what] = np.asarray(value)
+            found[what] = value
     return found
 
 
@@ -308,23 +317,19 @@ def rows_of(named: Mapping[str, NumPy], prefix: str = "") -> Rows:
             return named[f"{prefix}{what}"]
         begin = f"{prefix}{what}/"
         several = {name.removeprefix(begin): a for name, a in named.items() if name.startswith(begin)}
-        return several or None
+        places = [f"[{place}]" for place in range(len(several))]
+        if set(several) == set(places):
+            return [several[place] for place in places] or None
+        return several
 
-    return Rows(one("x"), one("y"), one("weight"))
+    return Rows(*map(one, PARTS))
 
 
 def _specs(rows: Any) -> Any:
     if rows is None:
         return None
-    named: dict[str, Any] = {}
-    for what in ("x", "y", "weight"):
-        value = getattr(rows, what)
-        if isinstance(value, Mapping):
-            for name, array in cast(Mapping[str, Any], value).items():
-                named[f"{what}/{name}"] = [list(array.shape), str(array.dtype)]
-        elif value is not None:
-            named[what] = [list(value.shape), str(value.dtype)]
-    return named
+    named = _named(rows, PARTS)
+    return {name: [list(array.shape), str(array.dtype)] for name, array in named.items()}
 
 
 def _like(specs: Any, rows: int | None = None) -> Rows:

@@ -1002,7 +1002,7 @@ class R2Score(Metric):
                 )
             )
         self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
-        self.num_samples = self.add_variable((), name="num_samples")
+        self.num_samples: Any = None
         self.sums: list[Variable] = []
 
     def update_state(
@@ -1018,6 +1018,7 @@ class R2Score(Metric):
                 )
             )
         if not self.sums:
+            self.num_samples = self.add_variable((), name="num_samples")
             shape = (int(p.shape[-1]),)
             self.sums = [
                 self.add_variable(shape, name=n) for n in ("squared_sum", "sum", "residual", "count")

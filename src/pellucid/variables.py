@@ -97,9 +97,9 @@ class Handed:
         for number, value in enumerate(outputs):
             key = f"{name}.output" if len(outputs) == 1 else f"{name}.output_{number}"
             known = self.origin_of(value)
-            if known is not None:
+            if known is not None and known.startswith(f"{name}/"):
                 self.same[key] = known
-            else:
+            else:  # also of a call that gives on what it was given, as Flatten does with flat rows
                 self._outputs[id(value)] = (value, key)  # which keeps the array alive
 
     def origin_of(self, value: Any) -> str | None:

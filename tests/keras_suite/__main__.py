@@ -2,39 +2,28 @@
 
 import argparse
 import json
-import subprocess
-import sys
 from dataclasses import asdict
-from pathlib import Path
 
-from keras_suite import running
-
-HERE = Path(__file__).parent
-TABLE = HERE / "RESULTS.md"
-
-
-def in_a_process(files):
-    """The results of some files, each run in one process of its own."""
-    command = [sys.executable, "-m", "keras_suite", "--json", *files]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = done.stdout.splitlines()
-    assert done.returncode == 0, done.stderr[-3000:]
-    return {name: running.Result(**told) for name, told in json.loads(lines[-1]).items()}
+from keras_suite import running, table
 
 
 def main():
     asked = argparse.ArgumentParser(prog="keras_suite")
     asked.add_argument("files", nargs="*", help="test files, from keras/src")
-    asked.add_argument("--table", action="store_true", help="run all listed files, and write the table")
+    asked.add_argument("--table", action="store_true", help="run all listed files, and write RESULTS.md")
     asked.add_argument("--json", action="store_true", help="print results as JSON")
     asked.add_argument("--pytest", action="store_true", help="show what pytest shows")
     given = asked.parse_args()
+    if given.table:
+        found = running.in_processes([*running.LISTED["files"], *running.LISTED["long"]])
+        table.PLACE.write_text(table.written(found), encoding="utf-8")
+        return
+    results = running.run(given.files, given.pytest)
     if given.json:
-        results = running.run(given.files)
         print()
         print(json.dumps({name: asdict(result) for name, result in results.items()}))
         return
-    for name, result in running.run(given.files, given.pytest).items():
+    for name, result in results.items():
         print(
             f"{name}: {result.passed} of {result.run} passed, {len(result.outside)} outside, "
             f"{len(result.skipped)} skipped by Keras, {result.other_words} with other words, "

@@ -1,6 +1,8 @@
 """What Keras's tests ask its backend for, answered by JAX, NumPy and Pellucid."""
 
 import contextlib
+import os
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +49,7 @@ def standardize_dtype(dtype):
     """The name of a type."""
     if dtype is None:
         return floatx()
-    if dtype in (int, float, bool):
+    if isinstance(dtype, type) and dtype in (int, float, bool):
         return {int: "int32", float: floatx(), bool: "bool"}[dtype]
     return str(np.dtype(dtype).name if not hasattr(dtype, "name") else dtype.name)
 
@@ -96,6 +98,29 @@ def shape(x):
     return tuple(x.shape)
 
 
+def standardize_shape(shape):
+    return tuple(shape)
+
+
+def compute_output_spec(function, *args, **kwargs):
+    """The symbols that a function gives for symbols: unknown sizes are tried with two sizes."""
+    from pellucid.graph import KerasTensor
+
+    def traced(size):
+        def filled(each):
+            sizes = tuple(size if one is None else one for one in each.shape)
+            return jax.ShapeDtypeStruct(sizes, each.dtype) if isinstance(each, KerasTensor) else each
+
+        return jax.eval_shape(function, *map(filled, args), **kwargs)
+
+    first, second = traced(2), traced(3)
+
+    def sizes(a, b):
+        return tuple(one if one == other else None for one, other in zip(a, b, strict=True))
+
+    return jax.tree.map(lambda a, b: KerasTensor(sizes(a.shape, b.shape), str(a.dtype)), first, second)
+
+
 def set_keras_mask(x, mask):
     with_mask(x, mask)
 
@@ -111,3 +136,8 @@ def nothing_changes(*_, **__):
 
 
 enable_interactive_logging = disable_interactive_logging = set_logging_verbosity = lambda *_: None
+
+
+# keras.src.utils.file_utils: files and folders of this machine.
+join, exists, makedirs = os.path.join, os.path.exists, os.makedirs
+File, copy, rmtree = open, shutil.copy, shutil.rmtree

@@ -104,8 +104,8 @@ class TestCase(parameterized.TestCase):
         self.addCleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         return folder
 
-    def assertRaisesRegex(self, kinds, words, *args, **kwargs):
-        context = _Raised(self, kinds, words)
+    def assertRaisesRegex(self, expected_exception, expected_regex, *args, **kwargs):
+        context = _Raised(self, expected_exception, expected_regex)
         if not args:
             return context
         with context:

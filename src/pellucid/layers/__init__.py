@@ -6,6 +6,9 @@ from pellucid.layers.activation import LeakyReLU as LeakyReLU
 from pellucid.layers.activation import PReLU as PReLU
 from pellucid.layers.activation import ReLU as ReLU
 from pellucid.layers.activation import Softmax as Softmax
+from pellucid.layers.attention import AdditiveAttention as AdditiveAttention
+from pellucid.layers.attention import Attention as Attention
+from pellucid.layers.attention import MultiHeadAttention as MultiHeadAttention
 from pellucid.layers.categories import CategoryEncoding as CategoryEncoding
 from pellucid.layers.categories import Discretization as Discretization
 from pellucid.layers.categories import Hashing as Hashing
@@ -32,6 +35,7 @@ from pellucid.layers.core import Flatten as Flatten
 from pellucid.layers.core import Input as Input
 from pellucid.layers.core import InputLayer as InputLayer
 from pellucid.layers.core import Reshape as Reshape
+from pellucid.layers.einsum import EinsumDense as EinsumDense
 from pellucid.layers.embedding import Embedding as Embedding
 from pellucid.layers.embedding import Masking as Masking
 from pellucid.layers.layer import CATALOGUE as CATALOGUE
@@ -107,7 +111,9 @@ __all__ = [
     "Activation",
     "ActivityRegularization",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -133,6 +139,7 @@ __all__ = [
     "Discretization",
     "Dot",
     "Dropout",
+    "EinsumDense",
     "Embedding",
     "Flatten",
     "GRUCell",
@@ -163,6 +170,7 @@ __all__ = [
     "MaxPooling2D",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",

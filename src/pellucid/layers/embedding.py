@@ -70,7 +70,7 @@ class Embedding(Layer):
             self.build_for(None)
             self.set_weights(weights if isinstance(weights, list) else [weights])
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any = None) -> None:
         """Make the table."""
         self.embeddings = self.add_weight(
             shape=(self.input_dim, self.output_dim),

@@ -25,7 +25,7 @@ from pellucid.formula import Expression, Unit, derivative, times
 from pellucid.graph import KerasTensor, Node, any_symbols, traced_outputs
 from pellucid.layers.input_spec import require_input
 from pellucid.masks import mask_of, with_mask
-from pellucid.naming import Catalogue, Configurable, automatic_name, snake_case
+from pellucid.naming import Catalogue, Configurable, automatic_name, is_ours, snake_case
 from pellucid.variables import (
     Handed,
     SeedGenerator,
@@ -131,7 +131,8 @@ class Layer(Configurable):
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.autocast = autocast
         self.dtype_policy = dtype_policies.get(dtype)
-        self.built = False
+        #: Whether the weights are there. Layers of ours that have none are built from the start.
+        self.built = type(self).build is Layer.build and is_ours(type(self))
         #: Where the layer stands in its model, for messages: "layer 2", "layer 1 (Dense ...)".
         self.place: tuple[str, str] | None = None
         self._trainable = bool(trainable)
@@ -232,7 +233,7 @@ class Layer(Configurable):
         given = self._arguments_of_call(args, kwargs)
         inputs = next(iter(given.values()), None)
         require_input(self.input_spec, inputs, self.name)
-        if not self.built:
+        if not self.built or self.input_shape is None:
             self._build_for_arguments(given)
         self.check_input(cast(Any, inputs))
         scope = current_scope()
@@ -278,7 +279,7 @@ class Layer(Configurable):
         """Take a place in the graph of the tensors among the arguments; gives the tensors that come out."""
         given = self._arguments_of_call(args, kwargs)
         require_input(self.input_spec, next(iter(given.values()), None), self.name)
-        if not self.built:
+        if not self.built or self.input_shape is None:
             self._build_for_arguments(given)
         outputs = self.compute_output_spec(*args, **kwargs)
         if training is not None and takes(type(self).call, "training"):
@@ -445,7 +446,7 @@ class Layer(Configurable):
 
     def build_for(self, input_shape: Any, **more_shapes: Any) -> None:
         """Build the layer under its own name, once."""
-        if self.built:
+        if self.built and self.input_shape is not None:
             return
         self.build(input_shape, **more_shapes)
         self.input_shape = input_shape
@@ -761,6 +762,9 @@ def _named_build(build: Callable[..., Any]) -> Callable[..., Any]:
         self.built = True
 
     return named
+
+
+Layer.build = _named_build(Layer.build)
 
 
 @functools.cache

@@ -308,7 +308,7 @@ class _Recurrent(RNN):
     """The loop around a cell of ours, whose sums and states it shows as its own: "lstm.z[2,5]" at time 2."""
 
     gives_state = True
-    unwritten = (*Layer.unwritten, "use_cudnn", "implementation")
+    unwritten = (*RNN.unwritten, "use_cudnn", "implementation")
     cell: Cell
     #: What has an axis of times, of all that is shown.
     _over_time = ("input", "mask", "z", "candidate", "h", "c", "h_before", "c_before")
@@ -323,7 +323,12 @@ class _Recurrent(RNN):
     dropout, recurrent_dropout = _of_cell("dropout"), _of_cell("recurrent_dropout")
 
     def _made_of(self, name: str, given: Any) -> Any:
-        return self.cell._made_of(name, given) if name in vars(self.cell) else super()._made_of(name, given)
+        """What the layer, or its cell, made of an argument."""
+        return self.cell._made_of(name, super()._made_of(name, given))
+
+    def changed_arguments(self) -> dict[str, Any]:
+        """What every layer writes, and what masked times give."""
+        return {**super().changed_arguments(), "zero_output_for_mask": self.zero_output_for_mask}
 
     def check_input(self, inputs: Array) -> None:
         """Sequences of as many numbers as the kernel has rows."""

@@ -14,7 +14,6 @@ from pellucid.arrays import Array, Shape, as_array
 from pellucid.errors import ArgumentError, ShapeError, StateError, message
 from pellucid.formula import Expression, Unit, total
 from pellucid.layers.layer import CATALOGUE, Layer
-from pellucid.naming import sharing_objects
 from pellucid.variables import Variable
 
 
@@ -292,8 +291,5 @@ class Bidirectional(Layer):
 
 def _again(layer: Layer, direction: str, **changed: Any) -> Layer:
     """A new layer from the configuration of another."""
-    with sharing_objects():  # apart from those of a file that is being written or read
-        config = layer.get_config()
     name = f"{direction}_{layer.name.removeprefix(f'{direction}_')}"
-    with sharing_objects():
-        return type(layer).from_config({**config, **changed, "name": name})
+    return type(layer).from_config({**layer.get_config(), **changed, "name": name})

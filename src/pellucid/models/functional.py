@@ -256,7 +256,16 @@ class Functional(Model):
         """Make the model again from `get_config`, with new weights."""
         if "layers" not in config:
             return super().from_config(config)
-        made = {each["name"]: _made(each) for each in config["layers"]}
+        return cls.joined(config, {each["name"]: _made(each) for each in config["layers"]})
+
+    @classmethod
+    def joined(cls, config: Mapping[str, Any], made: Mapping[str, Any]) -> Any:
+        """The model of a configuration whose layers are made already.
+
+        Args:
+            config: what `get_config` gave.
+            made: a layer, or operation, for each name in it. They may have other names themselves.
+        """
         waiting = [(made[each["name"]], node) for each in config["layers"] for node in each["inbound_nodes"]]
         while waiting:
             blocked: list[Any] = []

@@ -103,6 +103,7 @@ class Model(Layer):
         self._compile_config: dict[str, Any] = {}
         self._steps_per_execution = 1
         self._run_eagerly = False
+        self._initial_epoch: int | None = None
         self._engine: Engine | None = None
         self._predictor: Predictor | None = None
         self._structure = -1
@@ -392,23 +393,26 @@ class Model(Layer):
         )
         if kept is None:
             history.records(None, "fit(..., record=False)")
+        self._initial_epoch = None
+        listed.on_train_begin()
+        if self._initial_epoch is not None:
+            plan.initial_epoch = self._initial_epoch  # where a backup goes on
         if isinstance(source, Stream):
             training: Any = StreamTraining(plan, source, steps_per_epoch)
         else:
             whole = held_out if isinstance(held_out, Rows) and validation_steps is None else None
             training = ArrayTraining(plan, source, whole, size, validation_size)
-        listed.on_train_begin()
         try:
-            with jax.disable_jit(self._run_eagerly):
-                training.run()
-            if self.optimizer is not None:
-                self.optimizer.finalize_variable_values(self.trainable_variables)
-        finally:
-            plan.progress.stopped()
             try:
-                listed.on_train_end()
+                with jax.disable_jit(self._run_eagerly):
+                    training.run()
+                self.optimizer.finalize_variable_values(self.trainable_variables)
             finally:
-                history.ended()
+                plan.progress.stopped()
+            # As in Keras: who is interrupted hears of no end.
+            listed.on_train_end(dict(history.last))
+        finally:
+            history.ended()
         return history
 
     def _begin_record(
