@@ -15,30 +15,64 @@ def test_every_public_name_is_there(name):
 
 
 NAMES = {
-    "activations": "elu gelu get leaky_relu linear relu relu6 selu sigmoid silu softmax softplus softsign "
-    "tanh",
-    "callbacks": "Callback CallbackList CSVLogger EarlyStopping History LambdaCallback LearningRateScheduler "
-    "ReduceLROnPlateau TerminateOnNaN",
+    "activations": (
+        "celu deserialize elu exponential gelu get glu hard_shrink hard_sigmoid hard_silu "
+        "hard_swish hard_tanh leaky_relu linear log_sigmoid log_softmax mish relu relu6 selu "
+        "serialize sigmoid silu soft_shrink softmax softplus softsign sparse_plus "
+        "sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink threshold"
+    ),
+    "callbacks": (
+        "BackupAndRestore Callback CallbackList CSVLogger EarlyStopping History "
+        "LambdaCallback LearningRateScheduler ModelCheckpoint ReduceLROnPlateau TensorBoard "
+        "TerminateOnNaN"
+    ),
     "config": "backend epsilon floatx set_floatx",
-    "constraints": "Constraint MaxNorm MinMaxNorm NonNeg UnitNorm get max_norm non_neg unit_norm",
-    "initializers": "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity Initializer LecunNormal "
-    "LecunUniform Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros get",
+    "constraints": (
+        "Constraint deserialize get max_norm MaxNorm MinMaxNorm non_neg NonNeg serialize unit_norm UnitNorm"
+    ),
+    "initializers": (
+        "Constant deserialize get glorot_uniform GlorotNormal GlorotUniform he_normal "
+        "HeNormal HeUniform Identity Initializer LecunNormal LecunUniform Ones ones "
+        "Orthogonal RandomNormal RandomUniform serialize TruncatedNormal VarianceScaling "
+        "Zeros zeros"
+    ),
     "layers": "Activation ActivityRegularization Add AlphaDropout Average BatchNormalization "
     "CategoryEncoding Concatenate Dense Discretization Dot Dropout ELU Flatten GaussianDropout "
     "GaussianNoise Hashing Identity Input InputLayer IntegerLookup Lambda Layer "
     "LayerNormalization LeakyReLU Maximum Minimum Multiply Normalization PReLU ReLU Rescaling "
     "Reshape Softmax SpatialDropout1D SpatialDropout2D StringLookup Subtract add average "
     "concatenate dot maximum minimum multiply subtract",
-    "losses": "BinaryCrossentropy CategoricalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh "
-    "Loss MeanAbsoluteError MeanSquaredError Poisson SparseCategoricalCrossentropy get mean_squared_error",
-    "metrics": "AUC Accuracy BinaryAccuracy CategoricalAccuracy F1Score FBetaScore Mean MeanSquaredError "
-    "Metric Precision R2Score Recall RootMeanSquaredError SparseCategoricalAccuracy Sum get",
+    "losses": (
+        "BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy "
+        "CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy CategoricalHinge "
+        "CosineSimilarity deserialize Dice get Hinge Huber KLDivergence LogCosh Loss "
+        "mean_squared_error MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError "
+        "MeanSquaredLogarithmicError Poisson serialize SparseCategoricalCrossentropy "
+        "SquaredHinge Tversky"
+    ),
+    "metrics": (
+        "Accuracy AUC BinaryAccuracy BinaryCrossentropy BinaryIoU CategoricalAccuracy "
+        "CategoricalCrossentropy CategoricalHinge ConcordanceCorrelation CosineSimilarity "
+        "deserialize F1Score FalseNegatives FalsePositives FBetaScore get Hinge IoU "
+        "KLDivergence LogCoshError Mean mean_squared_error MeanAbsoluteError "
+        "MeanAbsolutePercentageError MeanIoU MeanMetricWrapper MeanSquaredError "
+        "MeanSquaredLogarithmicError Metric OneHotIoU OneHotMeanIoU PearsonCorrelation "
+        "Poisson Precision PrecisionAtRecall R2Score Recall RecallAtPrecision "
+        "RootMeanSquaredError SensitivityAtSpecificity serialize SparseCategoricalAccuracy "
+        "SparseCategoricalCrossentropy SparseTopKCategoricalAccuracy SpecificityAtSensitivity "
+        "SquaredHinge Sum TopKCategoricalAccuracy TrueNegatives TruePositives"
+    ),
     "models": "Model Sequential",
-    "optimizers": "Adagrad Adam AdamW Nadam Optimizer RMSprop SGD get schedules",
-    "optimizers.schedules": "CosineDecay CosineDecayRestarts ExponentialDecay InverseTimeDecay "
-    "LearningRateSchedule PiecewiseConstantDecay PolynomialDecay",
+    "optimizers": (
+        "Adadelta Adagrad Adam Adamax AdamW deserialize Ftrl get Lion Nadam Optimizer RMSprop "
+        "schedules serialize SGD"
+    ),
+    "optimizers.schedules": (
+        "CosineDecay CosineDecayRestarts deserialize ExponentialDecay get InverseTimeDecay "
+        "LearningRateSchedule PiecewiseConstantDecay PolynomialDecay serialize"
+    ),
     "plots": "CostSurfaceDisplay DecisionBoundaryDisplay GradientDisplay HistoryDisplay NetworkDisplay",
-    "regularizers": "L1 L1L2 L2 OrthogonalRegularizer Regularizer get l1 l1_l2 l2",
+    "regularizers": ("deserialize get L1 l1 l1_l2 L1L2 L2 l2 OrthogonalRegularizer Regularizer serialize"),
     "utils": "custom_object_scope normalize set_random_seed to_categorical",
 }
 
