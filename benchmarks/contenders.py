@@ -23,6 +23,16 @@ NETWORKS: dict[str, tuple[int, int, tuple[int, ...], int, int]] = {
     "64-32-1": (20_000, 30, (64, 32), 256, 30),
     "512-512-1": (20_000, 784, (512, 512), 128, 3),
 }
+#: name: rows, height and width, filters of the convolutions, batch size, epochs that are timed
+IMAGES: dict[str, tuple[int, int, tuple[int, ...], int, int]] = {
+    "conv32-conv64-10": (6_000, 28, (32, 64), 128, 2),
+}
+#: Who trains on images: the bare loop and scikit-learn have no convolutions.
+OF_IMAGES = ("pellucid", "pytorch", "keras-jax", "keras-tensorflow")
+#: name: rows, times, features, units of the LSTM, batch size, epochs that are timed
+SEQUENCES: dict[str, tuple[int, int, int, int, int, int]] = {"lstm-32-1": (4_000, 50, 8, 32, 32, 4)}
+#: Who trains on sequences: the LSTM is written once, with the names of Keras.
+OF_SEQUENCES = ("pellucid", "keras-jax", "keras-tensorflow")
 #: Contenders that take long train fewer epochs; the time is per step.
 SHORTER = {"scikit-learn": 10, "pytorch": 10, "keras-jax": 10, "keras-tensorflow": 40}
 
@@ -33,6 +43,33 @@ def table(rows: int, features: int) -> tuple[Any, Any]:
     x = generator.normal(size=(rows, features)).astype(np.float32)
     y = (x[:, 0] + 0.5 * generator.normal(size=rows) > 0).astype(np.float32)
     return x, y
+
+
+def images(rows: int, size: int) -> tuple[Any, Any]:
+    """The same random images, of ten classes, for everybody."""
+    generator = np.random.default_rng(0)
+    x = generator.random(size=(rows, size, size, 1)).astype(np.float32)
+    return x, generator.integers(0, 10, rows)
+
+
+def sequences(rows: int, times: int, features: int) -> tuple[Any, Any]:
+    """The same random sequences for everybody, and the mean of one of their features."""
+    x = np.random.default_rng(0).normal(size=(rows, times, features)).astype(np.float32)
+    return x, x[:, :, 0].mean(axis=1)
+
+
+def recurrent(contender: str, x: Any, y: Any, units: int, batch: int) -> Any:
+    """An LSTM and one unit behind it, by a library with the names of Keras."""
+    if contender == "pellucid":
+        import pellucid as keras
+    else:
+        os.environ["KERAS_BACKEND"] = contender.removeprefix("keras-")
+        import keras
+    model = keras.Sequential(
+        [keras.Input(shape=x.shape[1:]), keras.layers.LSTM(units), keras.layers.Dense(1)]
+    )
+    model.compile(optimizer="adam", loss="mse")
+    return lambda epochs: model.fit(x, y, epochs=epochs, batch_size=batch, verbose=0)
 
 
 def pellucid(x: Any, y: Any, hidden: tuple[int, ...], batch: int) -> Any:
@@ -59,12 +96,27 @@ def keras_tensorflow(x: Any, y: Any, hidden: tuple[int, ...], batch: int) -> Any
 
 
 def _keras(keras: Any, x: Any, y: Any, hidden: tuple[int, ...], batch: int) -> Any:
+    model = _of_images(keras, x, hidden) if x.ndim > 2 else _of_tables(keras, x, hidden)
+    return lambda epochs: model.fit(x, y, epochs=epochs, batch_size=batch, verbose=0)
+
+
+def _of_images(keras: Any, x: Any, filters: tuple[int, ...]) -> Any:
+    """The usual network for handwritten digits."""
+    layers = keras.layers
+    stages = [[layers.Conv2D(each, 3, activation="relu"), layers.MaxPooling2D(2)] for each in filters]
+    last = [layers.Flatten(), layers.Dropout(0.5), layers.Dense(10, activation="softmax")]
+    model = keras.Sequential([keras.Input(shape=x.shape[1:]), *itertools.chain(*stages), *last])
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def _of_tables(keras: Any, x: Any, hidden: tuple[int, ...]) -> Any:
     layers = [keras.layers.Dense(units, activation="relu") for units in hidden]
     model = keras.Sequential(
         [keras.Input(shape=(x.shape[1],)), *layers, keras.layers.Dense(1, activation="sigmoid")]
     )
     model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
-    return lambda epochs: model.fit(x, y, epochs=epochs, batch_size=batch, verbose=0)
+    return model
 
 
 def scikit_learn(x: Any, y: Any, hidden: tuple[int, ...], batch: int) -> Any:
@@ -88,15 +140,27 @@ def pytorch(x: Any, y: Any, hidden: tuple[int, ...], batch: int) -> Any:
     from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
 
-    sizes = [x.shape[1], *hidden]
     layers: list[Any] = []
-    for before, after in itertools.pairwise(sizes):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-    model = nn.Sequential(*layers, nn.Linear(sizes[-1], 1), nn.Sigmoid())
-    loader = DataLoader(
-        TensorDataset(torch.tensor(x), torch.tensor(y[:, None])), batch_size=batch, shuffle=True
-    )
-    loss_of, optimizer = nn.BCELoss(), torch.optim.Adam(model.parameters(), lr=1e-3)
+    if x.ndim > 2:
+        x, size = np.moveaxis(x, -1, 1).copy(), x.shape[1]
+        for before, after in itertools.pairwise([1, *hidden]):
+            layers += [nn.Conv2d(before, after, 3), nn.ReLU(), nn.MaxPool2d(2)]
+            size = (size - 2) // 2
+        layers += [nn.Flatten(), nn.Dropout(0.5), nn.Linear(size * size * hidden[-1], 10)]
+        targets, loss_of = torch.tensor(y), nn.CrossEntropyLoss()
+    else:
+        for before, after in itertools.pairwise([x.shape[1], *hidden]):
+            layers += [nn.Linear(before, after), nn.ReLU()]
+        layers += [nn.Linear(hidden[-1], 1), nn.Sigmoid()]
+        targets, loss_of = torch.tensor(y[:, None]), nn.BCELoss()
+    model = nn.Sequential(*layers)
+    loader = DataLoader(TensorDataset(torch.tensor(x), targets), batch_size=batch, shuffle=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def hits(answers: Any, targets: Any) -> Any:
+        if answers.shape[1] > 1:
+            return answers.argmax(dim=1) == targets
+        return (answers > 0.5) == (targets > 0.5)
 
     def fit(epochs: int) -> None:
         for _ in range(epochs):
@@ -108,7 +172,7 @@ def pytorch(x: Any, y: Any, hidden: tuple[int, ...], batch: int) -> Any:
                 loss.backward()
                 optimizer.step()
                 total += loss.item() * len(rows)
-                right += ((answers > 0.5) == (targets > 0.5)).sum().item()
+                right += hits(answers, targets).sum().item()
 
     return fit
 
@@ -184,10 +248,16 @@ CONTENDERS = {
 def main() -> None:
     """Time one contender on one network."""
     contender, network = sys.argv[1:3]
-    rows, features, hidden, batch, epochs = NETWORKS[network]
-    epochs = max(1, epochs // SHORTER.get(contender, 1))
-    x, y = table(rows, features)
-    fit = CONTENDERS[contender](x, y, hidden, batch)
+    if network in SEQUENCES:
+        rows, times, features, units, batch, epochs = SEQUENCES[network]
+        x, y = sequences(rows, times, features)
+        fit = recurrent(contender, x, y, units, batch)
+    else:
+        rows, features, hidden, batch, epochs = {**NETWORKS, **IMAGES}[network]
+        if network in NETWORKS:
+            epochs = max(1, epochs // SHORTER.get(contender, 1))
+        x, y = images(rows, features) if network in IMAGES else table(rows, features)
+        fit = CONTENDERS[contender](x, y, hidden, batch)
     fit(epochs if contender == "bare-jax" else 2)  # what is compiled is compiled here
     began = time.perf_counter()
     fit(epochs)

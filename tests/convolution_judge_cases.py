@@ -216,6 +216,15 @@ def cases(keras):
         digits,
         "mse",
     )
+    padded = waves.copy()
+    padded[::2, 12:] = 0
+    training(
+        "a masked sequence",
+        lambda: [L.Masking(), L.Dense(4, activation="tanh"), L.GlobalAveragePooling1D(), L.Dense(1)],
+        padded,
+        means,
+        "mse",
+    )
     training(
         "a sequence",
         lambda: [

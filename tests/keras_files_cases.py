@@ -4,12 +4,15 @@ python keras_files_cases.py write keras FOLDER    writes FOLDER/keras-NAME.keras
 python keras_files_cases.py read keras FOLDER     reads all files there, and says what it found
 """
 
+import json
 import os
 import pathlib
 import sys
 import warnings
 
 import numpy as np
+
+from configuration_cases import configurations
 
 ROWS = 20
 
@@ -34,13 +37,13 @@ def cases(keras):
         regularizer = keras.regularizers.L2(0.01)
         hidden = layers.Dense(5, activation="relu", kernel_regularizer=regularizer, name="hidden")
         model = keras.Sequential([keras.Input((4,)), hidden, layers.Dense(1, activation="sigmoid")])
-        return compiled(
-            model, keras.optimizers.Adam(0.01, clipnorm=1.0), metrics=["accuracy", keras.metrics.AUC()]
-        )
+        optimizer = keras.optimizers.Adam(0.01, clipnorm=1.0, amsgrad=True)
+        return compiled(model, optimizer, metrics=["accuracy", keras.metrics.AUC()])
 
     def unbuilt():
         model = keras.Sequential([layers.Dense(3, "tanh", kernel_constraint="max_norm"), layers.Dense(1)])
-        return compiled(model, "rmsprop", keras.losses.Huber(0.5), ["mae"])
+        optimizer = keras.optimizers.RMSprop(0.01, momentum=0.5, centered=True)
+        return compiled(model, optimizer, keras.losses.Huber(0.5), ["mae"])
 
     def normalized():
         middle = [layers.BatchNormalization(), layers.LayerNormalization(), layers.Dropout(0.3, seed=5)]
@@ -57,18 +60,6 @@ def cases(keras):
         frozen = layers.Dense(2, trainable=False)
         outer = [keras.Input((4,)), layers.Dense(3), inner, frozen, layers.Dense(1, "sigmoid")]
         return compiled(keras.Sequential(outer), keras.optimizers.AdamW(0.02))
-
-    def adagrad():
-        model = keras.Sequential([keras.Input((4,)), layers.Dense(2), layers.Dense(1, "sigmoid")])
-        return compiled(model, keras.optimizers.Adagrad(0.1))
-
-    def rmsprop():
-        model = keras.Sequential([keras.Input((4,)), layers.Dense(2), layers.Dense(1, "sigmoid")])
-        return compiled(model, keras.optimizers.RMSprop(0.01, momentum=0.5, centered=True))
-
-    def amsgrad():
-        model = keras.Sequential([keras.Input((4,)), layers.Dense(2), layers.Dense(1, "sigmoid")])
-        return compiled(model, keras.optimizers.Adam(0.01, amsgrad=True))
 
     def functional():
         age, size = keras.Input((1,), name="age"), keras.Input((3,), name="size")
@@ -100,19 +91,84 @@ def cases(keras):
         ]
         return compiled(keras.Sequential(model), "adam", "mse", [])
 
+    def sequences():
+        both = layers.Bidirectional(layers.LSTM(3, return_sequences=True))
+        each = layers.TimeDistributed(layers.Dense(2, activation="relu"))
+        end = [
+            each,
+            layers.RNN([layers.GRUCell(2), layers.LSTMCell(2)]),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+        return compiled(keras.Sequential([keras.Input((4,)), layers.Embedding(7, 3), both, *end]), "adam")
+
+    @keras.saving.register_keras_serializable("cases")
+    class Scaled(layers.Layer):
+        def __init__(self, units, **kwargs):
+            super().__init__(**kwargs)
+            self.units = units
+            self.inner = layers.Dense(units)
+
+        def build(self, input_shape):
+            self.factor = self.add_weight(shape=(), initializer="ones", name="factor")
+            self.inner.build(input_shape)
+
+        def call(self, inputs):
+            return self.inner(inputs) * self.factor
+
+        def compute_output_shape(self, input_shape):
+            return (*input_shape[:-1], self.units)
+
+        def get_config(self):
+            return {**super().get_config(), "units": self.units}
+
+    @keras.saving.register_keras_serializable("cases")
+    class Tower(keras.Model):
+        def __init__(self, width=3, **kwargs):
+            super().__init__(**kwargs)
+            self.width = width
+            self.out = layers.Dense(1, activation="sigmoid")
+            self.dense = layers.Dense(width)
+            self.blocks = [layers.Dense(2), [layers.Dense(3), Scaled(4)]]
+            self._hidden = layers.Dense(4, activation="tanh")
+            self.table = {"b": layers.Dense(5)}
+
+        def call(self, inputs):
+            x = self.blocks[0](self.dense(self._hidden(inputs)))
+            return self.out(self.table["b"](self.blocks[1][1](self.blocks[1][0](x))))
+
+        def get_config(self):
+            return {**super().get_config(), "width": self.width}
+
+    @keras.saving.register_keras_serializable("cases")
+    def halved(y_true, y_pred):
+        return keras.losses.mean_squared_error(y_true, y_pred) / 2
+
+    @keras.saving.register_keras_serializable("cases")
+    def third(x):
+        return x / 3
+
+    def own():
+        model = Tower(2)
+        model.compile(optimizer=keras.optimizers.Adam(0.01), loss=halved, metrics=["mae"])
+        return model
+
+    def own_layers():
+        model = keras.Sequential([keras.Input((4,)), Scaled(3), layers.Dense(1, third)])
+        return compiled(model, "sgd", halved, [halved])
+
     table = rows(4), labels()
     return {
         "functional": (functional, [table[0][:, :1], table[0][:, 1:]], table[1]),
         "branches": (branches, table[0], [table[1], rows(2)]),
+        "own": (own, *table),
+        "own_layers": (own_layers, *table),
+        "sequences": (sequences, np.abs(rows(4) * 3).astype("int32") % 7, table[1]),
         "images": (images, rows(6, 6, 2), table[1]),
         "dense": (dense, *table),
         "unbuilt": (unbuilt, *table),
         "normalized": (normalized, *table),
         "scheduled": (scheduled, *table),
         "nested": (nested, *table),
-        "adagrad": (adagrad, *table),
-        "rmsprop": (rmsprop, *table),
-        "amsgrad": (amsgrad, *table),
     }
 
 
@@ -140,7 +196,6 @@ def read(keras, folder):
             model.load_weights(folder / f"{author}-{name}.weights.h5")
             key = f"{author}-{name}"
             found |= {f"{key}/predicted{n}": each for n, each in enumerate(answers(model, x))}
-            found[f"{key}/evaluated"] = np.array(model.evaluate(x, y, verbose=0))
             found[f"{key}/iterations"] = np.array(int(model.optimizer.iterations))
             history = model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0).history
             found |= {f"{key}/{metric}": np.array(values) for metric, values in history.items()}
@@ -161,6 +216,9 @@ def main(what, library, folder):
     keras.utils.set_random_seed(7)
     if what == "write":
         write(keras, library, folder)
+        if library == "keras":
+            found = configurations(keras, json.loads((folder / "names.json").read_text()))
+            (folder / f"{library}-configurations.json").write_text(json.dumps(found))
     else:
         np.savez(folder / f"{library}-{what}.npz", **read(keras, folder))
 

@@ -77,6 +77,100 @@ def cases(keras):
     trained("LayerNormalization", SEQUENCES, dense, lambda: L.LayerNormalization(axis=[1, 2]))
     trained("Softmax", SEQUENCES, dense, lambda: L.Softmax(axis=1), lambda: L.Softmax(axis=(1, 2)))
 
+    def attending(name, make, call, *shapes):
+        """A functional model around an attention: trained, and then called by hand."""
+
+        def run():
+            keras.utils.set_random_seed(5)
+            inputs = [keras.Input(shape) for shape in shapes]
+            layer = make()
+            outputs = call(
+                layer, [L.Dense(shape[-1], "tanh")(x) for x, shape in zip(inputs, shapes, strict=True)]
+            )
+            outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+            flat = [L.Flatten()(each) for each in outputs]
+            model = keras.Model(inputs, L.Dense(1)(flat[0] if len(flat) == 1 else L.Concatenate()(flat)))
+            found = {f"first/{number}": weight for number, weight in enumerate(model.get_weights())}
+            random = np.random.default_rng(1)
+            x = [random.normal(size=(50, *shape)).astype("float32") for shape in shapes]
+            model.compile("adam", "mse")
+            history = model.fit(x, TARGETS, batch_size=16, epochs=4, verbose=0)
+            found |= {f"weights/{number}": weight for number, weight in enumerate(model.get_weights())}
+            return {**found, "loss": history.history["loss"], "predict": model.predict(x, verbose=0)}
+
+        listed[f"attention: {name}"] = run
+
+    def heads(**options):
+        return lambda: L.MultiHeadAttention(2, 3, **options)
+
+    both = (4, 5), (6, 3)
+    apart = lambda layer, x: layer(*x)  # noqa: E731
+    attending("heads", heads(), apart, *both)
+    attending(
+        "of itself",
+        heads(value_dim=4, output_shape=2, dropout=0.1),
+        lambda layer, x: layer(x[0], x[0]),
+        (4, 5),
+    )
+    attending("causal", heads(dropout=0.3), lambda layer, x: layer(x[0], x[0], use_causal_mask=True), (4, 5))
+    attending("window", heads(sliding_window=2, use_bias=False), apart, *both)
+    attending("gate", heads(use_gate=True, kernel_regularizer="l2"), apart, *both)
+    attending("keys", heads(kernel_initializer="he_normal"), apart, (4, 5), (6, 3), (6, 2))
+    with_scores = lambda layer, x: layer(*x, return_attention_scores=True)  # noqa: E731
+    attending("scores", heads(), with_scores, (4, 5), (4, 3))
+    attending("axes", heads(attention_axes=(2,)), apart, (2, 4, 5), (2, 3, 5))
+    attending("both axes", heads(), apart, (2, 4, 5), (3, 2, 5))
+    attending("dot", L.Attention, lambda layer, x: layer(x), (4, 3), (6, 3))
+    attending("scaled", lambda: L.Attention(use_scale=True, dropout=0.2), lambda a, x: a(x), (4, 3), (6, 3))
+    concat = lambda: L.Attention(use_scale=True, score_mode="concat")  # noqa: E731
+    attending("concat", concat, lambda layer, x: layer(x, use_causal_mask=True), (4, 3), (6, 3), (6, 3))
+    attending("additive", L.AdditiveAttention, lambda layer, x: layer(x), (4, 3), (6, 3))
+    attending("einsum", lambda: L.EinsumDense("abc,bcd->abd", (4, 2), bias_axes="bd"), apart, (4, 3))
+    attending("einsum on the left", lambda: L.EinsumDense("...x,xy->...y", 2, "relu", "y"), apart, (4, 3))
+    attending("einsum on the right", lambda: L.EinsumDense("ab...,bc->ac...", 2, None, "c"), apart, (4, 3))
+
+    @case("attention with masks")
+    def _():
+        keras.utils.set_random_seed(2)
+        random = np.random.default_rng(2)
+        query, value = random.normal(size=(3, 4, 5)), random.normal(size=(3, 6, 5))
+        seen = np.arange(4) < np.array([4, 2, 0])[:, None]
+        known = np.arange(6) < np.array([6, 1, 3])[:, None]
+        layer = L.MultiHeadAttention(2, 3)
+        found = {}
+        for name, options in {
+            "attention": {"attention_mask": np.arange(24).reshape(4, 6) % 3 > 0},
+            "values": {"value_mask": known},
+            "keys": {"key_mask": known, "use_causal_mask": True},
+        }.items():
+            found[f"heads/{name}"] = layer(query, value, **options)
+            output, scores = layer(query, value, return_attention_scores=True, **options)
+            found[f"heads/scores, {name}"], found[f"heads/again, {name}"] = scores, output
+        inputs = [np.asarray(query, "float32"), np.asarray(value, "float32")]
+        for kind in (L.Attention, L.AdditiveAttention):
+            output, scores = kind()(inputs, mask=[seen, known], return_attention_scores=True)
+            found[f"{kind.__name__}/output"], found[f"{kind.__name__}/scores"] = output, scores
+        return found
+
+    @case("masks that travel")
+    def _():
+        keras.utils.set_random_seed(2)
+        random = np.random.default_rng(4)
+        words = random.integers(0, 3, (5, 4))
+        one, other = keras.Input((4,), dtype="int32"), keras.Input((4,), dtype="int32")
+        masked, plain = L.Embedding(3, 2, mask_zero=True), L.Embedding(3, 2)
+        pairs = {"both": (masked(one), masked(other)), "one": (masked(one), plain(other))}
+        found = {}
+        for kind in ("Add", "Average", "Multiply", "Maximum", "Minimum", "Concatenate"):
+            for name, pair in pairs.items():
+                merged = getattr(L, kind)()(list(pair))
+                model = keras.Model([one, other], [merged, L.LSTM(2, kernel_initializer="ones")(merged)])
+                outputs = model.predict([words, words[::-1]], verbose=0)
+                found[f"{kind}/{name}"], found[f"{kind}/{name}, read"] = outputs
+        attended = L.MultiHeadAttention(1, 2)(masked(one), masked(other))
+        found["heads"] = keras.Model([one, other], attended).predict([words, words[::-1]], verbose=0)
+        return found
+
     @case("softmax with a mask")
     def _():
         mask = np.array([[True, False, True], [True, True, True], [False, False, False], [False, True, True]])

@@ -76,47 +76,108 @@ class Branches(L.Layer):
         return self.merging([self.first(inputs), self.second(inputs)])
 
 
+class Itself(L.Layer):
+    """Calls an attention on what comes in, for everything that it takes."""
+
+    def __init__(self, attention, listed=False, **kwargs):
+        super().__init__(**kwargs)
+        self.attention, self.listed = attention, listed
+
+    def build(self, input_shape):
+        if self.listed:
+            self.attention.build_for([input_shape, input_shape])
+        else:
+            self.attention.build_for(input_shape, value_shape=input_shape)
+
+    def call(self, inputs):
+        return self.attention([inputs, inputs]) if self.listed else self.attention(inputs, inputs)
+
+
+def sequences():
+    return L.Reshape((2, 2))
+
+
 CASES = {
     "Activation": lambda: [L.Activation("tanh")],
     "ActivityRegularization": lambda: [L.ActivityRegularization(0.1, 0.2)],
     "Add": lambda: [Branches(L.Add())],
+    "AdditiveAttention": lambda: [sequences(), Itself(L.AdditiveAttention(), listed=True)],
     "AlphaDropout": lambda: [L.AlphaDropout(0.4, seed=3)],
+    "Attention": lambda: [sequences(), Itself(L.Attention(use_scale=True, score_mode="concat"), listed=True)],
     "Average": lambda: [Branches(L.Average(), units=1)],
+    "AveragePooling1D": lambda: [L.Reshape((4, 1)), L.AveragePooling1D(2, strides=1, padding="same")],
+    "AveragePooling2D": lambda: [L.Reshape((2, 2, 1)), L.AveragePooling2D((1, 2))],
     "BatchNormalization": lambda: [L.BatchNormalization()],
     "Concatenate": lambda: [Branches(L.Concatenate(), units=2)],
+    "Conv1D": lambda: [L.Reshape((4, 1)), L.Conv1D(2, 2, padding="causal", activation="tanh")],
+    "Conv1DTranspose": lambda: [L.Reshape((2, 2)), L.Conv1DTranspose(2, 2, strides=2)],
+    "Conv2D": lambda: [L.Reshape((2, 2, 1)), L.Conv2D(2, 2, padding="same", activation="tanh")],
+    "Conv2DTranspose": lambda: [L.Reshape((1, 2, 2)), L.Conv2DTranspose(2, 2, strides=2, padding="same")],
+    "Cropping1D": lambda: [L.Reshape((4, 1)), L.Cropping1D((1, 0))],
+    "Cropping2D": lambda: [L.Reshape((2, 2, 1)), L.Cropping2D(((0, 1), (0, 0)))],
     "Dense": lambda: [
         L.Dense(3, activation="tanh", kernel_regularizer="l2", bias_regularizer=keras.regularizers.L1())
     ],
+    "DepthwiseConv1D": lambda: [L.Reshape((2, 2)), L.DepthwiseConv1D(2, depth_multiplier=2)],
+    "DepthwiseConv2D": lambda: [L.Reshape((2, 1, 2)), L.DepthwiseConv2D((2, 1), padding="same")],
     "Dot": lambda: [Branches(L.Dot(axes=1, normalize=True))],
     "Dropout": lambda: [L.Dropout(0.4, seed=3)],
+    "EinsumDense": lambda: [sequences(), L.EinsumDense("abc,bcd->abd", (None, 3), "tanh", "bd")],
     "ELU": lambda: [L.ELU(0.7)],
     "Flatten": lambda: [L.Reshape((2, 2)), L.Flatten()],
     "Functional": lambda: [branches()],
     "GaussianDropout": lambda: [L.GaussianDropout(0.4, seed=3)],
     "GaussianNoise": lambda: [L.GaussianNoise(0.2, seed=3)],
+    "GlobalAveragePooling1D": lambda: [L.Reshape((2, 2)), L.GlobalAveragePooling1D()],
+    "GlobalAveragePooling2D": lambda: [L.Reshape((1, 2, 2)), L.GlobalAveragePooling2D()],
+    "GlobalMaxPooling1D": lambda: [L.Reshape((2, 2)), L.GlobalMaxPooling1D()],
+    "GlobalMaxPooling2D": lambda: [L.Reshape((1, 2, 2)), L.GlobalMaxPooling2D()],
     "Identity": lambda: [L.Identity()],
     "InputLayer": list,
     "Lambda": lambda: [L.Lambda(lambda x: x * x)],
     "LayerNormalization": lambda: [L.LayerNormalization()],
     "LeakyReLU": lambda: [L.LeakyReLU()],
+    "MaxPooling1D": lambda: [L.Reshape((4, 1)), L.MaxPooling1D(2, strides=1, padding="same")],
+    "MaxPooling2D": lambda: [L.Reshape((2, 2, 1)), L.MaxPooling2D((1, 2))],
     "Maximum": lambda: [Branches(L.Maximum())],
     "Minimum": lambda: [Branches(L.Minimum())],
+    "MultiHeadAttention": lambda: [sequences(), Itself(L.MultiHeadAttention(2, 3, use_gate=True))],
     "Multiply": lambda: [Branches(L.Multiply())],
     "Normalization": lambda: [L.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=[1.0, 2.0, 3.0, 4.0])],
     "PReLU": lambda: [L.PReLU()],
+    "Permute": lambda: [L.Reshape((2, 2)), L.Permute((2, 1))],
     "ReLU": lambda: [L.ReLU(max_value=0.8, negative_slope=0.1, threshold=0.05)],
+    "RepeatVector": lambda: [L.RepeatVector(2)],
     "Rescaling": lambda: [L.Rescaling(2.0, 1.0)],
     "Reshape": lambda: [L.Reshape((2, -1)), L.Dense(3)],
+    "SeparableConv1D": lambda: [L.Reshape((2, 2)), L.SeparableConv1D(2, 2, activation="tanh")],
+    "SeparableConv2D": lambda: [L.Reshape((1, 2, 2)), L.SeparableConv2D(2, (1, 2))],
     "Sequential": lambda: [keras.Sequential([L.Dense(3, activation="tanh"), L.Dense(2)])],
+    "Softmax": lambda: [L.Softmax()],
     "SpatialDropout1D": lambda: [L.Reshape((2, 2)), L.SpatialDropout1D(0.4, seed=3)],
     "SpatialDropout2D": lambda: [L.Reshape((2, 1, 2)), L.SpatialDropout2D(0.4, seed=3)],
-    "Softmax": lambda: [L.Softmax()],
     "Subtract": lambda: [Branches(L.Subtract())],
+    "UpSampling1D": lambda: [L.Reshape((2, 2)), L.UpSampling1D(2)],
+    "UpSampling2D": lambda: [L.Reshape((1, 2, 2)), L.UpSampling2D(2, interpolation="bilinear")],
+    "ZeroPadding1D": lambda: [L.Reshape((2, 2)), L.ZeroPadding1D(1)],
+    "ZeroPadding2D": lambda: [L.Reshape((1, 2, 2)), L.ZeroPadding2D(1)],
+    "Bidirectional": lambda: [L.Reshape((2, 2)), L.Bidirectional(L.SimpleRNN(2))],
+    "Embedding": lambda: [L.Lambda(lambda x: (x > 0).astype("int32")), L.Embedding(2, 3)],
+    "GRU": lambda: [L.Reshape((2, 2)), L.GRU(3)],
+    "GRUCell": lambda: [L.Reshape((2, 2)), L.RNN(L.GRUCell(3, reset_after=False))],
+    "LSTM": lambda: [L.Reshape((2, 2)), L.LSTM(3)],
+    "LSTMCell": lambda: [L.Reshape((2, 2)), L.RNN(L.LSTMCell(3))],
+    "Masking": lambda: [L.Reshape((2, 2)), L.Masking()],
+    "RNN": lambda: [L.Reshape((2, 2)), L.RNN([L.SimpleRNNCell(2), L.SimpleRNNCell(3)], unroll=True)],
+    "SimpleRNN": lambda: [L.Reshape((2, 2)), L.SimpleRNN(3, go_backwards=True, return_sequences=True)],
+    "SimpleRNNCell": lambda: [L.Reshape((2, 2)), L.RNN(L.SimpleRNNCell(3))],
+    "StackedRNNCells": lambda: [L.Reshape((2, 2)), L.RNN(L.StackedRNNCells([L.GRUCell(2)]))],
+    "TimeDistributed": lambda: [L.Reshape((2, 2)), L.TimeDistributed(L.Dense(3))],
 }
 
 
 #: What they give are whole numbers, which have no slope.
-WITHOUT_SLOPE = {"CategoryEncoding", "Discretization", "Hashing", "IntegerLookup", "StringLookup"}
+WITHOUT_SLOPE = {"Wrapper", "CategoryEncoding", "Discretization", "Hashing", "IntegerLookup", "StringLookup"}
 
 
 def test_every_layer_is_in_these_tests():

@@ -34,7 +34,6 @@ from pellucid.naming import (
 MODULES = [constraints, initializers, layers, losses, metrics, optimizers, regularizers, schedules]
 
 ROWS = keras.Input((4,), name="rows")
-FUNCTIONS = [activations.relu]
 
 
 def as_lists(config):
@@ -48,8 +47,15 @@ def one(kind):
     """One of a kind."""
     if kind.__name__ == "Functional":
         return kind(ROWS, layers.Dense(2, name="answer")(ROWS))
-    given = FUNCTIONS if kind.__name__ == "Lambda" else NEEDED.get(kind.__name__, [])
-    return kind(*given)
+    within = {
+        "Lambda": [activations.relu],
+        "Bidirectional": [layers.LSTM(2)],
+        "RNN": [layers.LSTMCell(2)],
+        "StackedRNNCells": [[layers.LSTMCell(2), layers.GRUCell(2)]],
+        "TimeDistributed": [layers.Dense(2)],
+        "Wrapper": [layers.Dense(2)],
+    }
+    return kind(*within.get(kind.__name__, NEEDED.get(kind.__name__, [])))
 
 
 def entries():

@@ -62,6 +62,44 @@ NAMES = {
         "SparseCategoricalCrossentropy SparseTopKCategoricalAccuracy SpecificityAtSensitivity "
         "SquaredHinge Sum TopKCategoricalAccuracy TrueNegatives TruePositives"
     ),
+    "activations": "elu gelu get leaky_relu linear relu relu6 selu sigmoid silu softmax softplus softsign "
+    "tanh",
+    "callbacks": "Callback CallbackList CSVLogger EarlyStopping History LambdaCallback LearningRateScheduler "
+    "ReduceLROnPlateau TerminateOnNaN",
+    "backend": "backend clear_session epsilon floatx get_uid image_data_format is_float_dtype is_int_dtype "
+    "is_keras_tensor result_type set_epsilon set_floatx set_image_data_format standardize_dtype",
+    "config": "backend disable_flash_attention disable_interactive_logging disable_traceback_filtering "
+    "dtype_policy enable_flash_attention enable_interactive_logging enable_traceback_filtering "
+    "enable_unsafe_deserialization epsilon floatx image_data_format is_flash_attention_enabled "
+    "is_interactive_logging_enabled is_nnx_enabled is_traceback_filtering_enabled set_backend "
+    "set_dtype_policy set_epsilon set_floatx set_image_data_format",
+    "datasets": "boston_housing breast_cancer california_housing cifar10 cifar100 diabetes digits "
+    "fashion_mnist imdb iris mnist reuters wine",
+    "preprocessing": "sequence timeseries_dataset_from_array",
+    "preprocessing.sequence": "pad_sequences",
+    "random": "SeedGenerator beta binomial categorical dropout gamma normal randint shuffle truncated_normal "
+    "uniform",
+    "tree": "MAP_TO_NONE assert_same_paths assert_same_structure flatten flatten_with_path is_nested "
+    "lists_to_tuples map_shape_structure map_structure map_structure_up_to pack_sequence_as traverse",
+    "constraints": "Constraint MaxNorm MinMaxNorm NonNeg UnitNorm get max_norm non_neg unit_norm",
+    "initializers": "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity Initializer LecunNormal "
+    "LecunUniform Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros get",
+    "layers": "Activation ActivityRegularization Add AlphaDropout Average AveragePooling1D "
+    "AveragePooling2D AvgPool1D AvgPool2D BatchNormalization Bidirectional CategoryEncoding Concatenate "
+    "Conv1D Conv1DTranspose Conv2D Conv2DTranspose Convolution1D Convolution2D Convolution2DTranspose "
+    "Cropping1D Cropping2D Dense DepthwiseConv1D DepthwiseConv2D Discretization Dot Dropout ELU Embedding "
+    "Flatten GRU GRUCell GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D "
+    "GlobalAvgPool1D GlobalAvgPool2D GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPooling1D "
+    "GlobalMaxPooling2D Hashing Identity Input InputLayer InputSpec IntegerLookup LSTM LSTMCell Lambda "
+    "Layer LayerNormalization LeakyReLU Masking MaxPool1D MaxPool2D MaxPooling1D MaxPooling2D Maximum "
+    "Minimum MultiHeadAttention Multiply Normalization PReLU Permute RNN ReLU RepeatVector Rescaling "
+    "Reshape SeparableConv1D SeparableConv2D SimpleRNN SimpleRNNCell Softmax SpatialDropout1D "
+    "SpatialDropout2D StackedRNNCells StringLookup Subtract TimeDistributed UpSampling1D UpSampling2D "
+    "Wrapper ZeroPadding1D ZeroPadding2D add average concatenate dot maximum minimum multiply subtract",
+    "losses": "BinaryCrossentropy CategoricalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh "
+    "Loss MeanAbsoluteError MeanSquaredError Poisson SparseCategoricalCrossentropy get mean_squared_error",
+    "metrics": "AUC Accuracy BinaryAccuracy CategoricalAccuracy F1Score FBetaScore Mean MeanSquaredError "
+    "Metric Precision R2Score Recall RootMeanSquaredError SparseCategoricalAccuracy Sum get",
     "models": "Model Sequential",
     "optimizers": (
         "Adadelta Adagrad Adam Adamax AdamW deserialize Ftrl get Lion Nadam Optimizer RMSprop "
@@ -74,6 +112,14 @@ NAMES = {
     "plots": "CostSurfaceDisplay DecisionBoundaryDisplay GradientDisplay HistoryDisplay NetworkDisplay",
     "regularizers": ("deserialize get L1 l1 l1_l2 L1L2 L2 l2 OrthogonalRegularizer Regularizer serialize"),
     "utils": "custom_object_scope normalize set_random_seed to_categorical",
+    "regularizers": "L1 L1L2 L2 OrthogonalRegularizer Regularizer get l1 l1_l2 l2",
+    "utils": "CustomObjectScope Progbar PyDataset Sequence clear_session custom_object_scope "
+    "deserialize_keras_object disable_interactive_logging enable_interactive_logging "
+    "get_custom_objects get_file get_registered_name get_registered_object "
+    "is_interactive_logging_enabled is_keras_tensor normalize pack_x_y_sample_weight "
+    "pad_sequences plot_model register_keras_serializable serialize_keras_object set_random_seed "
+    "split_dataset standardize_dtype timeseries_dataset_from_array to_categorical "
+    "unpack_x_y_sample_weight",
 }
 
 

@@ -21,9 +21,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from pellucid import activations as activations
+    from pellucid import backend as backend
     from pellucid import callbacks as callbacks
     from pellucid import config as config
     from pellucid import constraints as constraints
+    from pellucid import datasets as datasets
     from pellucid import errors as errors
     from pellucid import initializers as initializers
     from pellucid import layers as layers
@@ -33,24 +35,37 @@ if TYPE_CHECKING:
     from pellucid import ops as ops
     from pellucid import optimizers as optimizers
     from pellucid import plots as plots
+    from pellucid import preprocessing as preprocessing
     from pellucid import random as random
     from pellucid import regularizers as regularizers
     from pellucid import saving as saving
     from pellucid import tables as tables
+    from pellucid import tree as tree
     from pellucid import utils as utils
+    from pellucid.dtype_policies import DTypePolicy as DTypePolicy
     from pellucid.errors import PellucidError as PellucidError
+    from pellucid.graph import KerasTensor as KerasTensor
+    from pellucid.graph import Operation as Operation
     from pellucid.history import History as History
+    from pellucid.initializers import Initializer as Initializer
     from pellucid.layers import Input as Input
     from pellucid.layers import Layer as Layer
+    from pellucid.layers.input_spec import InputSpec as InputSpec
+    from pellucid.losses import Loss as Loss
+    from pellucid.metrics import Metric as Metric
     from pellucid.models import Model as Model
     from pellucid.models import Sequential as Sequential
+    from pellucid.optimizers import Optimizer as Optimizer
+    from pellucid.regularizers import Regularizer as Regularizer
     from pellucid.variables import Variable as Variable
 
 _namespaces = (
     "activations",
+    "backend",
     "callbacks",
     "config",
     "constraints",
+    "datasets",
     "errors",
     "initializers",
     "layers",
@@ -60,18 +75,29 @@ _namespaces = (
     "ops",
     "optimizers",
     "plots",
+    "preprocessing",
     "random",
     "regularizers",
     "saving",
     "tables",
+    "tree",
     "utils",
 )
 _names = {
+    "DTypePolicy": "dtype_policies",
     "History": "models",
+    "Initializer": "initializers",
     "Input": "layers",
+    "InputSpec": "layers.input_spec",
+    "KerasTensor": "graph",
     "Layer": "layers",
+    "Loss": "losses",
+    "Metric": "metrics",
     "Model": "models",
+    "Operation": "graph",
+    "Optimizer": "optimizers",
     "PellucidError": "errors",
+    "Regularizer": "regularizers",
     "Sequential": "models",
     "Variable": "variables",
 }

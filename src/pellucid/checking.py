@@ -19,8 +19,9 @@ from pellucid.formula import indexed
 from pellucid.variables import Handed
 from pellucid.views import html
 
-H = 1e-5
-#: How many changed copies of the weights are held at once, in numbers.
+#: How far a weight is moved: little, as a network with many units has a kink nearby.
+H = 1e-6
+#: How many changed copies of the weights, and of what is computed with them, are held at once, in numbers.
 AT_ONCE = 2**22
 #: The product of weights compared and weights moved, at most, if nothing else was said.
 WORK = 5 * 10**8
@@ -123,8 +124,10 @@ def check(step: Any, entries: int | None = None, seed: int = 0) -> Check:
         raise ArgumentError(
             message("entries is a number of weights.", came=repr(entries), expected="1 or more, or None")
         )
+    # Where weights are used at many places, as in convolutions, what is computed is more than the weights.
+    numbers = sum(np.size(each) for each in step.opening.handed.values())
     if entries is None:
-        entries = max(WORK // max(sum(sizes), 1), 100)
+        entries = max(WORK // max(sum(sizes), numbers, 1), 100)
     all_of_them = sum(sizes) <= entries
     each_array = max(entries // max(len(sizes), 1), 1)
     arrays: list[Checked] = []
@@ -132,12 +135,14 @@ def check(step: Any, entries: int | None = None, seed: int = 0) -> Check:
     with jax.enable_x64(True):
         weights = tuple(jnp.asarray(np.asarray(value, np.float64)) for value in state.weights)
 
-        def cost(place: int, value: Any) -> Any:
+        # Given to the programs, and not written into them: XLA would compute with what is written there.
+        known = (weights, state.others, batch)
+
+        def cost(place: int, value: Any, known: Any) -> Any:
+            weights, others, batch = known
             changed = (*weights[:place], value, *weights[place + 1 :])
             handed = Handed(given=given)
-            forward = parts.forward(
-                changed, state.others, batch.x, training=True, handed=handed, dtype="float64"
-            )
+            forward = parts.forward(changed, others, batch.x, training=True, handed=handed, dtype="float64")
             return parts.cost(forward, batch)
 
         for place, variable in enumerate(parts.weights):
@@ -145,7 +150,7 @@ def check(step: Any, entries: int | None = None, seed: int = 0) -> Check:
             chosen = np.arange(size)
             if not all_of_them and size > each_array:
                 chosen = np.sort(random.choice(size, each_array, replace=False))
-            found, kinks = _differences(cost, place, weights[place], chosen)
+            found, kinks = _differences(cost, place, known, chosen, max(size, numbers))
             gradient = np.ravel(np.asarray(step.gradients[variable.path], np.float64))
             gap = np.abs(found - gradient[chosen])
             gap[kinks] = 0.0
@@ -153,7 +158,7 @@ def check(step: Any, entries: int | None = None, seed: int = 0) -> Check:
             worst = int(np.argmax(gap))
             along = None
             if len(chosen) < size:
-                along = _along(cost, place, weights[place], gradient, random, SMALL * largest)
+                along = _along(cost, place, known, gradient, random, SMALL * largest)
             index = np.unravel_index(int(chosen[worst]), variable.shape)
             arrays.append(
                 Checked(
@@ -172,31 +177,33 @@ def check(step: Any, entries: int | None = None, seed: int = 0) -> Check:
     return Check(arrays)
 
 
-def _differences(cost: Any, place: int, value: Any, chosen: NumPy) -> tuple[NumPy, NumPy]:
-    """Central differences at the chosen entries, and which of them lie at a kink."""
-    shape, size = value.shape, value.size
-    flat = value.ravel()
+def _differences(cost: Any, place: int, known: Any, chosen: NumPy, numbers: int) -> tuple[NumPy, NumPy]:
+    """Central differences at the chosen entries, and which of them lie at a kink.
 
-    def moved(entry: Any, by: Any) -> Any:
-        return cost(place, flat.at[entry].add(by).reshape(shape))
+    Each copy of the weights needs memory for so many numbers.
+    """
 
-    def central(entry: Any) -> Any:
-        here = moved(entry, 0.0)
+    def moved(entry: Any, by: Any, known: Any) -> Any:
+        value = known[0][place]
+        return cost(place, value.ravel().at[entry].add(by).reshape(value.shape), known)
+
+    def central(entry: Any, known: Any) -> Any:
+        here = moved(entry, 0.0, known)
 
         def both(h: float) -> tuple[Any, Any]:
-            up, down = moved(entry, h), moved(entry, -h)
+            up, down = moved(entry, h, known), moved(entry, -h, known)
             return (up - down) / (2 * h), jnp.abs(up - 2 * here + down) / h
 
         near, jump = both(H / 2)
         return near, jump, both(H)[1]
 
-    once = max(1, min(len(chosen), AT_ONCE // max(size, 1)))
-    mapped = jax.jit(jax.vmap(central))
+    once = max(1, min(len(chosen), AT_ONCE // max(numbers, 1)))
+    mapped = jax.jit(jax.vmap(central, in_axes=(0, None)))
     parts: list[Any] = []
     for start in range(0, len(chosen), once):
         some = chosen[start : start + once]
         full = np.concatenate([some, np.repeat(some[:1], once - len(some))])
-        parts.append([np.asarray(each)[: len(some)] for each in mapped(full)])
+        parts.append([np.asarray(each)[: len(some)] for each in mapped(full, known)])
     near, jump, jump_further = (np.concatenate([part[each] for part in parts]) for each in range(3))
     # Where it is smooth, the slopes to both sides differ by curvature times h, which halves with h; at a
     # kink they differ by a jump, which stays.
@@ -208,11 +215,12 @@ def _largest(array: NumPy) -> float:
     return float(np.abs(np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)).max(initial=0.0))
 
 
-def _along(cost: Any, place: int, value: Any, gradient: NumPy, random: Any, least: float) -> float:
+def _along(cost: Any, place: int, known: Any, gradient: NumPy, random: Any, least: float) -> float:
     """How far the derivative along a random direction through all weights of an array is off."""
+    value = known[0][place]
     direction = random.choice([-1.0, 1.0], value.shape) / math.sqrt(value.size)
-    both = jax.jit(lambda by: cost(place, value + by * direction))
-    found = float((both(H) - both(-H)) / (2 * H))
+    both = jax.jit(lambda by, known: cost(place, known[0][place] + by * direction, known))
+    found = float((both(H, known) - both(-H, known)) / (2 * H))
     expected = float(np.ravel(direction) @ gradient)
     scale = max(abs(expected), float(np.linalg.norm(gradient)) / math.sqrt(value.size), least, 1e-12)
     return abs(found - expected) / scale

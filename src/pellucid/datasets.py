@@ -112,10 +112,10 @@ def _npz(path: pathlib.Path) -> dict[str, NumPy]:
     return found
 
 
-def _shuffled(count: int, seed: int) -> NumPy:
+def _shuffled(count: int, random: np.random.RandomState) -> NumPy:
     """The numbers of the rows, in the order that Keras takes them in."""
     order = np.arange(count)
-    np.random.RandomState(seed).shuffle(order)
+    random.shuffle(order)
     return order
 
 
@@ -124,7 +124,7 @@ def _split(x: NumPy, y: NumPy, test_split: float, seed: int) -> Split:
         raise ArgumentError(
             message("test_split is a part of the rows.", came=test_split, expected="from 0 to below 1")
         )
-    order = _shuffled(len(x), seed)
+    order = _shuffled(len(x), np.random.RandomState(seed))
     x, y = x[order], y[order]
     cut = int(len(x) * (1 - test_split))
     return (x[:cut], y[:cut]), (x[cut:], y[cut:])
@@ -238,10 +238,11 @@ def _imdb(
 ) -> Split:
     """25,000 + 25,000 reviews of films as lists of numbers of words; y is 1 for those that praise."""
     found = _npz(_kept("imdb", path, f"{_ORIGIN}imdb.npz"))
+    random = np.random.RandomState(seed)
     texts: list[Any] = []
     labels: list[NumPy] = []
     for part in ("train", "test"):
-        order = _shuffled(len(found[f"x_{part}"]), seed)
+        order = _shuffled(len(found[f"x_{part}"]), random)
         texts += list(found[f"x_{part}"][order])
         labels.append(found[f"y_{part}"][order])
     lengths = [len(text) + (start_char is not None) for text in texts]
@@ -265,7 +266,7 @@ def _reuters(
 ) -> Split:
     """11,228 pieces of news as lists of numbers of words; y is the topic, 0 to 45."""
     found = _npz(_kept("reuters", path, f"{_ORIGIN}reuters.npz"))
-    order = _shuffled(len(found["x"]), seed)
+    order = _shuffled(len(found["x"]), np.random.RandomState(seed))
     x, y = _words(
         list(found["x"][order]),
         found["y"][order],

@@ -79,9 +79,14 @@ class Plan:
         """Add what validation found (finding it now if it has not run), and tell everybody."""
         if self.validate is not None and self.validates(epoch):
             found = self.validate() if found is None else found
-            logs.update({f"val_{name}": value for name, value in found.items()})
+            logs = in_order(logs, found)
         self.callbacks.on_epoch_end(epoch, logs)
         self.progress.epoch(epoch, steps, seconds, logs)
+
+
+def in_order(logs: Logs, held_out: Logs) -> Logs:
+    """The logs of an epoch and those of its validation, by name, as Keras gives them."""
+    return dict(sorted({**logs, **{f"val_{name}": value for name, value in held_out.items()}}.items()))
 
 
 class _Chunk(NamedTuple):
@@ -237,10 +242,8 @@ class ArrayTraining:
             for epoch in range(chunk.start // steps, chunk.stop // steps):
                 number, row = chunk.first_epoch + epoch, rows[epoch]
                 if number > known:
-                    logs = self.engine.named(row)
-                    for name, value in (self._held_out_logs(number, row) or {}).items():
-                        logs[f"val_{name}"] = value
-                    history.on_epoch_end(number, logs)
+                    held_out = self._held_out_logs(number, row) or {}
+                    history.on_epoch_end(number, in_order(self.engine.named(row), held_out))
 
     def _held_out_logs(self, epoch: int, row: np.ndarray[Any, Any]) -> Logs | None:
         """What the compiled validation found after an epoch, if there was one."""

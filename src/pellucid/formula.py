@@ -432,14 +432,19 @@ class Extreme(Expression):
         return [*(self.of[each] for each in kept), Rest(rest.value, len(hidden), rest.error)]
 
 
+def _extreme(name: str, of: Sequence[Any]) -> Expression:
+    """One alone stands for itself."""
+    return Extreme(name, of) if len(of) > 1 else wrapped(of[0])
+
+
 def largest(*of: Any) -> Expression:
     """The largest of several."""
-    return Extreme("max", of) if len(of) > 1 else wrapped(of[0])
+    return _extreme("max", of)
 
 
 def smallest(*of: Any) -> Expression:
     """The smallest of several."""
-    return Extreme("min", of) if len(of) > 1 else wrapped(of[0])
+    return _extreme("min", of)
 
 
 def within(x: Expression, low: float, high: float) -> Expression:

@@ -51,9 +51,6 @@ class KerasTensor:
         <KerasTensor shape=(None, 2), dtype=float32, name=keras_tensor>
     """
 
-    # NumPy leaves operators with us: np.array(...) + tensor.
-    __array_ufunc__ = None
-
     def __init__(
         self,
         shape: Sequence[int | None],
@@ -106,6 +103,12 @@ class KerasTensor:
                 mend="keras.ops.sum(x) for np.sum(x); a layer of your own for anything else.",
             )
         )
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy leaves its operators with us: np.array(...) + tensor."""
+        if method == "__call__" and ufunc.__name__ in OPERATIONS and not kwargs:
+            return operation(OPERATIONS[ufunc.__name__])(*inputs)
+        return self._no_numbers("a NumPy array")
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         self._no_numbers("a NumPy array")
@@ -530,26 +533,27 @@ class Graph:
 
     def _order(self, found: list[Node], met: dict[int, int]) -> None:
         """Order operations by their distance to the outputs, as Keras does: the order of the weights."""
-        node_depth: dict[int, int] = {}
+        #: Nodes in the order that Keras meets them in, with their depths: the order in which it runs them.
+        node_depth: dict[Node, int] = {}
         depths: dict[int, int] = {}
         operations: dict[int, Any] = {}
-        inside = {id(node) for node in found}
+        inside = set(found)
         for node in reversed(found):
-            depth = max(node_depth.setdefault(id(node), 0), depths.get(id(node.operation), 0))
-            depths[id(node.operation)] = node_depth[id(node)] = depth
+            depth = max(node_depth.setdefault(node, 0), depths.get(id(node.operation), 0))
+            depths[id(node.operation)] = node_depth[node] = depth
             operations[id(node.operation)] = node.operation
             for each in node.inputs:
                 if id(each) in self._given and not each.node.is_input:
                     continue
-                if id(parent := each.node) in inside:
-                    node_depth[id(parent)] = max(depth + 1, node_depth.get(id(parent), 0))
+                if (parent := each.node) in inside:
+                    node_depth[parent] = max(depth + 1, node_depth.get(parent, 0))
         for tensor in self.flat_inputs:
             # Inputs that no output follows from.
             node = tensor.node
             if node.is_input and id(node.operation) not in depths:
                 depths[id(node.operation)], met[id(node.operation)] = 0, -1
                 operations[id(node.operation)] = node.operation
-        self.nodes = found
+        self.nodes = sorted(node_depth, key=lambda each: -node_depth[each])
         ordered = sorted(operations, key=lambda each: (-depths[each], met[each]))
         self.operations: list[Any] = [operations[each] for each in ordered]
 

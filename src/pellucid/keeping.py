@@ -52,6 +52,8 @@ LARGEST_ROOM = 2**28
 MOST_TOLD = 2**20
 #: Numbers that JSON does not have, as logs are written down.
 NOT_FINITE = ("nan", "inf", "-inf")
+#: What rows have.
+PARTS = ("x", "y", "weight")
 #: How a leaf's shape and type is written down.
 Spec = list[Any]
 
@@ -241,8 +243,7 @@ def pack(replay: Replay, data: str = "auto", limit: int = SNAPSHOT_LIMIT) -> Pac
             "columns": list(trained.columns),
             "origin": trained.origin,
         }
-        if trained.weight is not None:
-            arrays["weight"] = trained.weight
+        arrays |= _named(Rows(None, None, trained.weight), ("weight",))
         if trained.numbers is not None:
             arrays["numbers"] = np.asarray(trained.numbers)
         # Arrays that were changed since have still the shapes that they had.
@@ -288,15 +289,22 @@ def _not_decayed(parts: Parts) -> list[int]:
 
 
 def named_rows(rows: Rows, weight: bool = False) -> dict[str, NumPy]:
-    """The arrays of rows by name: "x", or "x/name" where x is a dict."""
-    found: dict[str, NumPy] = {}
-    for what in ("x", "y", *(("weight",) if weight else ())):
+    """The arrays of rows by name: "x"; "x/name" where x is a dict, and "x/[0]" where it is a list."""
+    named = _named(rows, PARTS if weight else PARTS[:2])
+    return {name: np.asarray(array) for name, array in named.items()}
+
+
+def _named(rows: Rows, parts: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for what in parts:
         value = getattr(rows, what)
         if isinstance(value, Mapping):
-            for name, array in cast(Mapping[str, Any], value).items():
-                found[f"{what}/{name}"] = np.asarray(array)
+            named = cast(Mapping[str, Any], value)
+            found |= {f"{what}/{name}": array for name, array in named.items()}
+        elif isinstance(value, list | tuple):
+            found |= {f"{what}/[{place}]": array for place, array in enumerate(cast(list[Any], value))}
         elif value is not None:
-            found[what] = np.asarray(value)
+            found[what] = value
     return found
 
 
@@ -308,23 +316,19 @@ def rows_of(named: Mapping[str, NumPy], prefix: str = "") -> Rows:
             return named[f"{prefix}{what}"]
         begin = f"{prefix}{what}/"
         several = {name.removeprefix(begin): a for name, a in named.items() if name.startswith(begin)}
-        return several or None
+        places = [f"[{place}]" for place in range(len(several))]
+        if set(several) == set(places):
+            return [several[place] for place in places] or None
+        return several
 
-    return Rows(one("x"), one("y"), one("weight"))
+    return Rows(*map(one, PARTS))
 
 
 def _specs(rows: Any) -> Any:
     if rows is None:
         return None
-    named: dict[str, Any] = {}
-    for what in ("x", "y", "weight"):
-        value = getattr(rows, what)
-        if isinstance(value, Mapping):
-            for name, array in cast(Mapping[str, Any], value).items():
-                named[f"{what}/{name}"] = [list(array.shape), str(array.dtype)]
-        elif value is not None:
-            named[what] = [list(value.shape), str(value.dtype)]
-    return named
+    named = _named(rows, PARTS)
+    return {name: [list(array.shape), str(array.dtype)] for name, array in named.items()}
 
 
 def _like(specs: Any, rows: int | None = None) -> Rows:
@@ -449,7 +453,7 @@ def _unpacked(run: run_files.Run, path: Path, model: Any) -> Kept:
             key, pos = arrays["orders/key"][place], int(arrays["orders/pos"][place])
             record.orders.notes.append((_whole(epoch), generator(key, pos)))
         rows = rows_of(run.data) if run.data else None
-        weight = arrays.get("weight")
+        weight = rows_of(arrays).weight
         if rows is not None and fingerprint(rows) != said["digest"]:
             raise run_files.damaged(path, "other rows than those that were trained on")
         trained = Trained(rows, str(said["digest"]), weight, tuple(said["columns"]), str(said["origin"]))
@@ -539,10 +543,8 @@ def _require_arrays(require: Callable[[Any, str], None], replay: Replay) -> None
     require(all(spec[0][0] == facts.rows for spec in like.values()), "other numbers of rows")
     if trained.rows is not None:
         require(_specs(Rows(trained.rows.x, trained.rows.y)) == like, "rows of another shape")
-    weight = trained.weight
-    require(
-        weight is None or (weight.dtype.kind == "f" and weight.shape[:1] == (facts.rows,)), "other weights"
-    )
+    for weight in jax.tree.leaves(trained.weight):
+        require(weight.dtype.kind == "f" and weight.shape[:1] == (facts.rows,), "other weights")
     require((facts.held_out is None) == (facts.held_out_like is None), "a validation without rows")
     if facts.held_out is not None:
         count, size, _ = facts.held_out

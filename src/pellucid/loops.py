@@ -48,17 +48,17 @@ def scan(
         >>> total.tolist(), so_far[:, 0].tolist()
         ([3.0, 3.0], [1.0, 2.0, 3.0])
     """
-    rounds = _Rounds(variables)
+    rounds = _Rounds(xs, variables)
 
     def one(state: tuple[Any, Any], given: tuple[Any, Any]) -> tuple[Any, Any]:
         (carry, values), (x, parts) = state, given
-        (carry, y), values, told = rounds.one(lambda: body(carry, x), values, parts)
+        (carry, y), values, told = rounds.one(lambda: body(carry, x), x, values, parts)
         return (carry, values), (y, told)
 
     state = (carry, rounds.values())
-    parts = rounds.parts(lambda x, parts: one(state, (x, parts)), xs)
+    parts = rounds.parts(lambda x, parts: one(state, (x, parts)))
     (carry, values), (ys, told) = jax.lax.scan(one, state, (xs, parts), reverse=reverse, unroll=unroll)
-    rounds.finish(values, told)
+    rounds.finish(values, told, ys)
     return carry, ys
 
 
@@ -76,32 +76,45 @@ def each(body: Callable[[Any], Any], xs: Arrays) -> Any:
         >>> each(lambda x: 2 * x, jnp.ones((3, 2))).shape
         (3, 2)
     """
-    rounds = _Rounds(())
+    rounds = _Rounds(xs)
 
     def one(x: Any, parts: Any) -> tuple[Any, Any]:
-        y, _, told = rounds.one(lambda: body(x), (), parts)
+        y, _, told = rounds.one(lambda: body(x), x, (), parts)
         return y, told
 
-    ys, told = jax.vmap(one)(xs, rounds.parts(one, xs))
-    rounds.finish((), told)
+    ys, told = jax.vmap(one)(xs, rounds.parts(one))
+    rounds.finish((), told, ys)
     return ys
+
+
+def turned(array: Array) -> Array:
+    """An array with the first two axes, rows and times, in each other's place.
+
+    An opened step knows what comes out, and each of its times in a loop, as what was turned.
+    """
+    made = jnp.swapaxes(array, 0, 1)
+    scope = current_scope()
+    if scope is not None and scope.handed is not None:
+        scope.handed.seen_as(made, scope.handed.origin_of(array))
+    return made
 
 
 class _Rounds:
     """The rounds of a loop, and the call that the loop is in."""
 
-    def __init__(self, variables: Sequence[Variable]) -> None:
-        self.variables = list(dict.fromkeys(variables))
+    def __init__(self, xs: Arrays, variables: Sequence[Variable] = ()) -> None:
+        self.xs, self.variables = xs, list(dict.fromkeys(variables))
         self.outer = current_scope()
         self.handed = None if self.outer is None else self.outer.handed
-        #: What the round that was traced last has handed out.
+        #: What the round that was traced last has handed out, and which calls gave its results.
         self.seen = Handed()
+        self.gave: list[str | None] = []
 
     def values(self) -> tuple[Array, ...]:
         """The values that the variables have before the first round."""
         return tuple(as_array(variable.value) for variable in self.variables)
 
-    def one(self, body: Callable[[], Any], values: Sequence[Any], parts: Any) -> tuple[Any, Any, Any]:
+    def one(self, body: Callable[[], Any], x: Any, values: Sequence[Any], parts: Any) -> tuple[Any, Any, Any]:
         """One round as a pure call: its result, the variables after it, and what it told on the way."""
         scope = Scope() if self.outer is None else copy.copy(self.outer)
         scope.values = {**scope.values, **dict(zip(self.variables, values, strict=True))}
@@ -109,8 +122,11 @@ class _Rounds:
         scope.losses = []
         if self.handed is not None:
             scope.handed = self.seen = self.handed.within(*parts)
+            for whole, at_one_time in zip(*map(jax.tree.leaves, (self.xs, x)), strict=True):
+                self.seen.seen_as(at_one_time, self.handed.origin_of(whole))
         with scope():
             result = body()
+        self.gave = [self.seen.origin_of(each) for each in jax.tree.leaves(result)]
         for variable, value in scope.values.items():
             if value is not before[variable] and variable not in self.variables:
                 raise StateError(
@@ -132,11 +148,11 @@ class _Rounds:
         alone = name in self.seen.shared or value.ndim < 2
         return value if alone else jnp.swapaxes(value, 0, 1)
 
-    def parts(self, one: Callable[..., Any], xs: Arrays) -> Any:
+    def parts(self, one: Callable[..., Any]) -> Any:
         """The nudges, and the values given, of what each round hands out; found by tracing a round."""
         if self.handed is None:
             return ({}, {})
-        x = jax.tree.map(lambda each: jax.ShapeDtypeStruct(each.shape[1:], each.dtype), xs)
+        x = jax.tree.map(lambda each: jax.ShapeDtypeStruct(each.shape[1:], each.dtype), self.xs)
         jax.eval_shape(lambda x: one(x, ({}, {})), x)
         names = self._new(self.seen.values)
         return tuple(
@@ -144,7 +160,7 @@ class _Rounds:
             for held in (self.handed.nudges, self.handed.given)
         )
 
-    def finish(self, values: Sequence[Any], told: Any) -> None:
+    def finish(self, values: Sequence[Any], told: Any, ys: Any) -> None:
         """Give the variables their last values, and tell the call around what the rounds told."""
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
@@ -157,5 +173,9 @@ class _Rounds:
             self.handed.looped |= self.seen.looped
             self.handed.origins |= self.seen.origins
             self.handed.same |= self.seen.same
+            self.handed.same |= self.seen.same
             self.handed.drawn |= self.seen.drawn
             self.handed.shared |= self.seen.shared
+            stacked = jax.tree.leaves(ys)
+            for each, name in zip(stacked, self.gave[len(self.gave) - len(stacked) :], strict=True):
+                self.handed.seen_as(each, name)

@@ -33,10 +33,12 @@ _registered: dict[str, Any] = {}
 _registered_names: dict[Any, str] = {}
 _catalogues: list[Catalogue] = []
 
-#: The objects of one file that occur in it several times, by the numbers that they have in it.
-_shared: contextvars.ContextVar[dict[int, Any] | None] = contextvars.ContextVar("shared", default=None)
-#: Whether what is being made comes from a file.
-_from_file: contextvars.ContextVar[bool] = contextvars.ContextVar("from_file", default=False)
+#: While a file is written: the objects in it, each with its configuration.
+_written: contextvars.ContextVar[dict[int, tuple[Any, Any]] | None] = contextvars.ContextVar(
+    "written", default=None
+)
+#: While a file is read: the objects that occur in it several times, by the numbers that they have in it.
+_read: contextvars.ContextVar[dict[int, Any] | None] = contextvars.ContextVar("read", default=None)
 
 
 def snake_case(name: str) -> str:
@@ -129,9 +131,11 @@ class Configurable:
         """What the constructor made of an argument, if it kept it under that name."""
         kept = vars(self).get(name, given)
         # A seed that was drawn is not the argument, and neither is a layer that was made for None.
-        plain = bool | int | float | str | types.FunctionType
-        kinds = plain if given is None else plain | list | tuple | Configurable
-        return kept if isinstance(kept, kinds) and name != "seed" else given
+        kinds: tuple[type, ...] = (bool, int, float, str, types.FunctionType)
+        if given is not None:
+            kinds = (*kinds, list, tuple, Configurable)
+        sizes = isinstance(kept, tuple) and all(isinstance(size, int) for size in cast(Any, kept))
+        return kept if (isinstance(kept, kinds) or sizes) and name != "seed" else given
 
     def changed_arguments(self) -> dict[str, Any]:
         """Arguments whose value is no longer the one that was given. Subclasses may add theirs."""
@@ -212,7 +216,7 @@ def get_registered_object(
 ) -> Any:
     """What was registered, or given, under a name; None if nothing was."""
     for known in (_custom, _registered, custom_objects or {}, module_objects or {}):
-        if name in known:
+        if name is not None and name in known:
             return known[name]
     return None
 
@@ -238,23 +242,26 @@ def custom_object_scope(objects: Mapping[str, Any] | None = None) -> Generator[N
 
 
 @contextlib.contextmanager
-def sharing_objects() -> Generator[None]:
-    """Write, or read, an object that occurs several times as one object, within a with block."""
-    token = _shared.set({})
+def writing_a_file() -> Generator[None]:
+    """Write an object that occurs several times as one object, within a with block."""
+    token = _written.set({})
     try:
         yield
     finally:
-        _shared.reset(token)
+        _written.reset(token)
 
 
 @contextlib.contextmanager
-def making_from_file() -> Generator[None]:
-    """Make things that a file asks for, within a with block: they may not read other files."""
-    token = _from_file.set(True)
+def reading_a_file() -> Generator[None]:
+    """Make what one file asks for, within a with block.
+
+    An object that occurs several times is one object, and no other files may be read.
+    """
+    token = _read.set({})
     try:
         yield
     finally:
-        _from_file.reset(token)
+        _read.reset(token)
 
 
 def require_no_path(argument: str, value: Any) -> None:
@@ -262,7 +269,7 @@ def require_no_path(argument: str, value: Any) -> None:
 
     Whoever reads a file in a constructor calls this first.
     """
-    if _from_file.get():
+    if _read.get() is not None:
         raise ArgumentError(
             message(
                 f"a model file may not name another file to read: {argument}.",
@@ -306,10 +313,10 @@ def serialize(value: Any) -> Any:
     if callable(value) and not hasattr(value, "tolist"):
         return _serialize_function(value)
     if hasattr(value, "tolist"):
-        if np.ndim(value) == 0 and isinstance(value, np.ndarray):
-            return value.item()
-        kind = "numpy" if isinstance(value, np.ndarray) else "tensor"
-        return _special(kind, value=np.asarray(value).tolist(), dtype=str(value.dtype))
+        array, own = np.asarray(value), isinstance(value, np.ndarray)
+        if own and array.ndim == 0:
+            return array.item()
+        return _special("numpy" if own else "tensor", value=array.tolist(), dtype=str(array.dtype))
     raise ArgumentError(message("this value cannot be written into a configuration.", came=repr(value)))
 
 
@@ -336,7 +343,7 @@ def _serialize_object(value: Any) -> dict[str, Any]:
     for what in ("build_config", "compile_config"):
         if (made := getattr(value, f"get_{what}", lambda: None)()) is not None:
             written[what] = serialize(made)
-    shared = _shared.get()
+    shared = _written.get()
     if shared is not None:
         if id(value) in shared:
             _, first = shared[id(value)]
@@ -404,7 +411,7 @@ def made(config: Mapping[str, Any], catalogue: Catalogue | None = None) -> Any:
         return _made_special(name, inner)
     if name == "function":
         return _found_function(config, catalogue)
-    shared, number = _shared.get(), config.get("shared_object_id")
+    shared, number = _read.get(), config.get("shared_object_id")
     if shared is not None and isinstance(number, int) and number in shared:
         return shared[number]
     found = _found_class(name, config, catalogue)
@@ -466,7 +473,7 @@ def _found_class(name: str, config: Mapping[str, Any], catalogue: Catalogue | No
         return own
     if not _is_keras(module) and (own := get_registered_object(name)) is not None:
         return own
-    if _is_keras(module) or unplaced:
+    if (_is_keras(module) and registered in (None, name)) or unplaced:
         if catalogue is not None:
             return catalogue.find(name)
         for each in _catalogues:

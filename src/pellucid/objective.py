@@ -29,8 +29,9 @@ _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 class Target:
     """What one output of the model is compared with, and how."""
 
-    #: The output's name, where there are several.
+    #: The output's name, where there are several; and whether it is in the names of the logs.
     name: str | None = None
+    named: bool = False
     loss: losses.Loss | None = None
     #: The factor of the loss in the cost.
     weight: float | None = None
@@ -99,9 +100,11 @@ class Objective:
         self.mean_loss = Mean(name="loss")
         self.targets: list[Target] = []
         self.resolved = False
+        self._by_dict = False
         if len(_flat(loss)) == 1 and len(_flat(loss_weights)) <= 1:
             # With one loss all is known, but for the number of outputs and what is measured.
-            self.targets = [Target(None, _loss(_only(loss, "loss")), _only(loss_weights, "loss_weights"))]
+            only = _loss(_only(loss, "loss"))
+            self.targets = [Target(loss=only, weight=_only(loss_weights, "loss_weights"))]
 
     @property
     def loss(self) -> losses.Loss | None:
@@ -130,6 +133,7 @@ class Objective:
             return
         leaves = jax.tree.leaves(outputs)
         several = len(leaves) > 1
+        named = names is not None or isinstance(outputs, Mapping)
         names = _names(outputs, names, len(leaves))
         shapes = [_shape(each) for each in (y if several and isinstance(y, list) else [y] * len(leaves))]
         spread = [
@@ -141,17 +145,21 @@ class Objective:
                 (self.given_weighted, "weighted_metrics"),
             )
         ]
+        self._by_dict = several and isinstance(outputs, Mapping) and _is_dict(self.given_loss)
         self.targets = []
         for name, shape, output, loss, weight, measured, weighted in zip(
             names, shapes, leaves, *spread, strict=True
         ):
             pair: Any = (shape, tuple(output.shape))
+            made = _loss(loss, pair)
+            title = name if named or made is None else made.name
             self.targets.append(
                 Target(
                     name if several else None,
-                    _loss(loss, pair),
+                    several and named,
+                    made,
                     weight,
-                    Mean(name=f"{name}_loss") if several and loss is not None else None,
+                    Mean(name=f"{title}_loss") if several and made is not None else None,
                     [metrics.as_metric(each, *pair) for each in _flat(measured)],
                     [metrics.as_metric(each, *pair) for each in _flat(weighted)],
                 )
@@ -171,12 +179,22 @@ class Objective:
 
     def _named(self) -> list[tuple[str, Metric]]:
         found: list[tuple[str, Metric]] = [("loss", self.mean_loss)]
-        found += [(target.mean.name, target.mean) for target in self.targets if target.mean is not None]
+        means = [target for target in self.targets if target.mean is not None]
+        if self._by_dict:
+            # The losses of outputs in a dict come as the losses were given.
+            order = list(self.given_loss)
+            means.sort(key=lambda target: order.index(target.name))
+        for target in means:
+            assert target.mean is not None
+            name, number = target.mean.name, 1
+            while any(name == known for known, _ in found):
+                name, number = f"{target.mean.name}_{number}", number + 1
+            found.append((name, target.mean))
         taken = [name for name, _ in found]
         for weighted in (False, True):
             for target in self.targets:
                 for metric in target.weighted if weighted else target.metrics:
-                    of = "" if target.name is None else f"{target.name}_"
+                    of = f"{target.name}_" if target.named else ""
                     name, number = f"{of}{metric.name}", 1
                     if name in taken and weighted:
                         name = f"{of}weighted_{metric.name}"

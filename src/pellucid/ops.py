@@ -1307,12 +1307,12 @@ softsign = _activation(activations.softsign)
 hard_sigmoid = _activation(activations.hard_sigmoid)
 relu = _activation(jax.nn.relu)
 relu6 = _activation(jax.nn.relu6)
-hard_silu = hard_swish = _activation(jax.nn.hard_silu)
-hard_tanh = _activation(jax.nn.hard_tanh)
-log_sigmoid = _activation(jax.nn.log_sigmoid)
-sparse_plus = _activation(jax.nn.sparse_plus)
-sparse_sigmoid = _activation(jax.nn.sparse_sigmoid)
-tanh_shrink = _activation(lambda x: x - jnp.tanh(x))
+hard_silu = hard_swish = _activation(activations.hard_silu)
+hard_tanh = _activation(activations.hard_tanh)
+log_sigmoid = _activation(activations.log_sigmoid)
+sparse_plus = _activation(activations.sparse_plus)
+sparse_sigmoid = _activation(activations.sparse_sigmoid)
+tanh_shrink = _activation(activations.tanh_shrink)
 
 
 def leaky_relu(x: ArrayLike, negative_slope: float = 0.2) -> Array:
@@ -1326,8 +1326,8 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> Array:
 
 
 def celu(x: ArrayLike, alpha: float = 1.0) -> Array:
-    """a = max(z, 0) + min(alpha * (exp(z / alpha) - 1), 0). Barron, 2017."""
-    return jax.nn.celu(_inexact(x), alpha)
+    """a = z above 0, alpha * (exp(z / alpha) - 1) below."""
+    return activations.celu(x, alpha)
 
 
 def gelu(x: ArrayLike, approximate: bool = True) -> Array:
@@ -1336,31 +1336,28 @@ def gelu(x: ArrayLike, approximate: bool = True) -> Array:
 
 
 def glu(x: ArrayLike, axis: int = -1) -> Array:
-    """a = first half * sigmoid(second half). Dauphin et al., 2017."""
-    return jax.nn.glu(as_array(x), axis=axis)
+    """a_i = z_i * sigmoid(z_(i + n)): the second half of a row are gates of the first."""
+    return activations.glu(x, axis)
 
 
 def squareplus(x: ArrayLike, b: float = 4) -> Array:
-    """a = (z + sqrt(z^2 + b)) / 2. Barron, 2021."""
-    return jax.nn.squareplus(as_array(x), b)
+    """a = (z + sqrt(z^2 + b)) / 2."""
+    return activations.squareplus(x, b)
 
 
 def hard_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
     """a = z where |z| > threshold, else 0."""
-    z = as_array(x)
-    return jnp.where(jnp.abs(z) > threshold, z, 0.0)
+    return activations.hard_shrink(x, threshold)
 
 
 def soft_shrink(x: ArrayLike, threshold: float = 0.5) -> Array:
-    """a = z moved by `threshold` towards 0, and 0 where it would pass it."""
-    z = as_array(x)
-    return jnp.where(z > threshold, z - threshold, jnp.where(z < -threshold, z + threshold, 0.0))
+    """a = z, nearer to 0 by `threshold`; 0 where |z| <= threshold."""
+    return activations.soft_shrink(x, threshold)
 
 
 def threshold(x: ArrayLike, threshold: float, default_value: float) -> Array:
-    """a = z where z > threshold, else the default value."""
-    z = as_array(x)
-    return jnp.where(z > threshold, z, default_value)
+    """a = z above the threshold, `default_value` elsewhere."""
+    return activations.threshold(x, threshold, default_value)
 
 
 def softmax(x: ArrayLike, axis: Axes = -1) -> Array:
@@ -1374,14 +1371,8 @@ def log_softmax(x: ArrayLike, axis: Axes = -1) -> Array:
 
 
 def sparsemax(x: ArrayLike, axis: int = -1) -> Array:
-    """The probabilities nearest to z; many are 0. Martins & Astudillo, 2016."""
-    z = jnp.moveaxis(as_array(x), axis, -1)
-    ordered = jnp.flip(jnp.sort(z, axis=-1), axis=-1)
-    sums, counts = jnp.cumsum(ordered, axis=-1), jnp.arange(1, z.shape[-1] + 1)
-    inside = ordered - (sums - 1) / counts > 0
-    count = jnp.sum(inside, axis=-1, keepdims=True)
-    above = (jnp.sum(jnp.where(inside, ordered, 0.0), axis=-1, keepdims=True) - 1) / count
-    return jnp.moveaxis(jnp.maximum(z - above, 0.0), -1, axis)
+    """The shares nearest to z; many are 0."""
+    return activations.sparsemax(x, axis)
 
 
 # Networks: codes, losses, normalization.

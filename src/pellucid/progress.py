@@ -66,11 +66,15 @@ class Progress:
     Args:
         verbose: 0 prints nothing, 1 a bar, 2 a line an epoch; "auto" is 1.
         epochs: how many there are, for "Epoch 1/10"; None leaves that line out.
+        width: how wide the bar is.
+        unit: what a step is called.
     """
 
-    def __init__(self, verbose: Any, epochs: int | None = None) -> None:
+    def __init__(
+        self, verbose: Any, epochs: int | None = None, width: int = WIDTH, unit: str = "step"
+    ) -> None:
         self.verbose = 1 if verbose == "auto" else int(verbose)
-        self.epochs = epochs
+        self.epochs, self.width, self.unit = epochs, width, unit
         self.live = self.verbose == 1 and is_interactive() and _is_terminal()
         self.shown = 0.0
         self.drawn = 0
@@ -87,9 +91,9 @@ class Progress:
         self.shown = now
         text = f"{self._head(epoch)}{done}/{total or '?'}"
         if total:
-            filled = min(WIDTH, WIDTH * done // total)
+            filled = min(self.width, self.width * done // total)
             left = duration(seconds / max(done, 1) * (total - done))
-            text += f" \x1b[32m{'━' * filled}\x1b[0m\x1b[37m{'━' * (WIDTH - filled)}\x1b[0m {left} left"
+            text += f" \x1b[32m{'━' * filled}\x1b[0m\x1b[37m{'━' * (self.width - filled)}\x1b[0m {left} left"
         self._write(text + _values(logs), end="")
 
     def epoch(self, epoch: int, steps: int, seconds: float, logs: Mapping[str, Any]) -> None:
@@ -100,8 +104,8 @@ class Progress:
         """
         if not self.verbose:
             return
-        bar = f" {'━' * WIDTH}" if self.verbose == 1 else " -"
-        pace = f"{duration(seconds)} {duration(seconds / max(steps, 1))}/step"
+        bar = f" {'━' * self.width}" if self.verbose == 1 else " -"
+        pace = f"{duration(seconds)} {duration(seconds / max(steps, 1))}/{self.unit}"
         line = f"{self._head(epoch)}{steps}/{steps}{bar} {pace}{_values(logs)}"
         now = time.perf_counter()
         count, number = self.epochs or 1, epoch + 1

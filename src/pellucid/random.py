@@ -153,7 +153,7 @@ def dropout(inputs: ArrayLike, rate: float, noise_shape: Any = None, seed: Any =
     if rate == 0:
         return array
     keep = 1.0 - rate
-    sizes = array.shape if noise_shape is None else tuple(noise_shape)
+    sizes: Any = array.shape if noise_shape is None else noise_shape
     shape = [own if size is None else size for own, size in zip(array.shape, sizes, strict=True)]
     kept = jnp.broadcast_to(jax.random.bernoulli(_key(seed), keep, shape), array.shape)
     return jnp.where(kept, array / keep, jnp.zeros_like(array))

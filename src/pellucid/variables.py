@@ -97,15 +97,20 @@ class Handed:
         for number, value in enumerate(outputs):
             key = f"{name}.output" if len(outputs) == 1 else f"{name}.output_{number}"
             known = self.origin_of(value)
-            if known is not None:
+            if known is not None and known.startswith(f"{name}/"):
                 self.same[key] = known
-            else:
+            else:  # also of a call that gives on what it was given, as Flatten does with flat rows
                 self._outputs[id(value)] = (value, key)  # which keeps the array alive
 
     def origin_of(self, value: Any) -> str | None:
         """The name under which a call gave this very array, if one did."""
         found = self._outputs.get(id(value))
         return None if found is None else found[1]
+
+    def seen_as(self, value: Any, name: str | None) -> None:
+        """Note that an array is what a call gave under this name, seen otherwise: at one time of a loop."""
+        if name is not None:
+            self._outputs[id(value)] = (value, name)
 
     def take(self, name: str, value: Any, drawn: bool = False, shared: bool = False) -> Any:
         """Keep a value, and give what the call goes on with; a name that is taken gets a number."""
@@ -147,6 +152,7 @@ class Handed:
         made = Handed(nudges, given)
         made.values, made.calls = dict(self.values), list(self.calls)
         made.loops, made._calling = self.loops + 1, list(self._calling)
+        made._outputs = dict(self._outputs)
         return made
 
     @property
@@ -184,6 +190,9 @@ class Scope:
         self.handed: Handed | None = None
         #: The type that layers compute with, where it is not their own: float64, for checks.
         self.dtype: str | None = None
+        #: Whether any variable may be assigned, and has its own value again afterwards: the call is
+        #: traced to build what it uses, before it is known which variables there are.
+        self.building = False
 
     def after(self, variables: Sequence[Variable]) -> tuple[Any, ...]:
         """The values of these variables now."""
@@ -373,7 +382,7 @@ class Variable:
         scope = _open.get()
         if scope is None:
             self._value = array
-        elif self in scope.values:
+        elif scope.building or self in scope.values:
             scope.values[self] = array
         else:
             raise StateError(

@@ -26,7 +26,7 @@ from pellucid import run_files
 from pellucid.errors import ArgumentError, FileError, StateError, UnknownNameError, message
 from pellucid.keras_files import archive, hdf5, layout
 from pellucid.keras_files.archive import ENDING, WEIGHTS_ENDING
-from pellucid.naming import custom_object_scope, made, making_from_file, serialize, sharing_objects
+from pellucid.naming import custom_object_scope, made, reading_a_file, serialize, writing_a_file
 from pellucid.variables import room_for
 
 #: The version of Keras whose format is written.
@@ -60,7 +60,7 @@ def save_model(
         return
     if path.suffix != ENDING and zipped is not False:
         raise _other_ending(path, "model.save('model.keras')")
-    with sharing_objects():
+    with writing_a_file():
         config = serialize(model)
     now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     metadata = {"keras_version": KERAS_VERSION, "date_saved": now}
@@ -166,7 +166,7 @@ def load_weights(model: Any, filepath: FilePath, skip_mismatch: bool = False, **
 
 def to_json(model: Any, **kwargs: Any) -> str:
     """A model without its weights, as JSON; `model_from_json` makes it again."""
-    with sharing_objects():
+    with writing_a_file():
         return _as_json(serialize(model), **kwargs)
 
 
@@ -180,7 +180,7 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
         config = run_files.strict_json(json_string)
     except ValueError as problem:
         raise ArgumentError(message("this is no model in JSON.", came=problem)) from None
-    with custom_object_scope(custom_objects), making_from_file():
+    with custom_object_scope(custom_objects), reading_a_file():
         return _model_of(config)
 
 
@@ -224,7 +224,7 @@ def _made(path: Path, config: Mapping[str, Any], numbers: int) -> Any:
     """The model of a configuration, with new weights that are no more than a file holds."""
     try:
         # A few numbers are not stored: random seeds, sums of metrics.
-        with sharing_objects(), making_from_file(), room_for(numbers + run_files.ROW):
+        with reading_a_file(), room_for(numbers + run_files.ROW):
             return _model_of(config)
     except UnknownNameError as problem:
         raise FileError(
@@ -277,8 +277,10 @@ def _assets(model: Any) -> dict[str, bytes]:
     """What layers keep beside numbers: texts, line by line."""
     found: dict[str, bytes] = {}
     for path, thing in layout.parts(model):
-        for name, lines in getattr(thing, "save_assets", dict)().items():
-            found[f"assets/{path}/{name}"] = "\n".join(map(str, lines)).encode()
+        files: dict[str, list[str]] = {}
+        if hasattr(thing, "save_assets"):
+            thing.save_assets(files)
+        found |= {f"assets/{path}/{name}": "\n".join(lines).encode() for name, lines in files.items()}
     return found
 
 
@@ -288,7 +290,7 @@ def _load_assets(model: Any, assets: Mapping[str, bytes]) -> None:
             continue
         begin = f"assets/{path}/"
         own = {name.removeprefix(begin): text for name, text in assets.items() if name.startswith(begin)}
-        thing.load_assets({name: text.decode().splitlines() for name, text in own.items() if "/" not in name})
+        thing.load_assets({name: text.decode().split("\n") for name, text in own.items() if "/" not in name})
 
 
 # What is refused.

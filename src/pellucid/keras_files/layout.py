@@ -66,7 +66,8 @@ def _attributes(thing: Any) -> list[str]:
     # Sequential and functional models have their layers in an order of their own, which comes first.
     listed = hasattr(ours, "layers")
     in_order = listed and ours.__name__ != "Model"
-    names = [name for name in names if not name.startswith("__")]
+    # A layer that was given as an argument need not be one that the layer uses.
+    names = [name for name in names if not name.startswith("__") and name != "_arguments"]
     if in_order:
         return ["layers", *names]
     return sorted([*names, "layers"], key=lambda name: (name.startswith("_"), name)) if listed else names

@@ -6,6 +6,9 @@ from pellucid.layers.activation import LeakyReLU as LeakyReLU
 from pellucid.layers.activation import PReLU as PReLU
 from pellucid.layers.activation import ReLU as ReLU
 from pellucid.layers.activation import Softmax as Softmax
+from pellucid.layers.attention import AdditiveAttention as AdditiveAttention
+from pellucid.layers.attention import Attention as Attention
+from pellucid.layers.attention import MultiHeadAttention as MultiHeadAttention
 from pellucid.layers.categories import CategoryEncoding as CategoryEncoding
 from pellucid.layers.categories import Discretization as Discretization
 from pellucid.layers.categories import Hashing as Hashing
@@ -32,8 +35,10 @@ from pellucid.layers.core import Flatten as Flatten
 from pellucid.layers.core import Input as Input
 from pellucid.layers.core import InputLayer as InputLayer
 from pellucid.layers.core import Reshape as Reshape
+from pellucid.layers.einsum import EinsumDense as EinsumDense
 from pellucid.layers.embedding import Embedding as Embedding
 from pellucid.layers.embedding import Masking as Masking
+from pellucid.layers.input_spec import InputSpec as InputSpec
 from pellucid.layers.layer import CATALOGUE as CATALOGUE
 from pellucid.layers.layer import Layer as Layer
 from pellucid.layers.lookup import IntegerLookup as IntegerLookup
@@ -107,7 +112,9 @@ __all__ = [
     "Activation",
     "ActivityRegularization",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -133,6 +140,7 @@ __all__ = [
     "Discretization",
     "Dot",
     "Dropout",
+    "EinsumDense",
     "Embedding",
     "Flatten",
     "GRUCell",
@@ -150,6 +158,7 @@ __all__ = [
     "Identity",
     "Input",
     "InputLayer",
+    "InputSpec",
     "IntegerLookup",
     "LSTMCell",
     "Lambda",
@@ -163,6 +172,7 @@ __all__ = [
     "MaxPooling2D",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",

@@ -115,9 +115,34 @@ def _moved_over(inputs: Array, kernel: Array, moves: Moves, axes: tuple[str, str
     )
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def convolved(inputs: Array, kernel: Array, moves: Moves) -> Array:
-    """A kernel (*window, channels, filters) moved over an array (rows, *places, channels).
+    """A kernel (*window, channels, filters) moved over an array (rows, *places, channels)."""
+    return (_tap_by_tap if kernel.dtype == jnp.float64 else _in_order)(inputs, kernel, moves)
+
+
+def _tap_by_tap(inputs: Array, kernel: Array, moves: Moves) -> Array:
+    """A product of matrices for each tap: in float64, for checks, XLA has no fast convolution."""
+    *window, channels, filters = kernel.shape
+    edges = [(*ends, spread - 1) for ends, spread in zip(moves.padding, moves.spread, strict=True)]
+    padded = jax.lax.pad(inputs, jnp.zeros((), inputs.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+    axes = list(zip(padded.shape[1:-1], window, moves.strides, moves.dilation, strict=True))
+    ends = [(size - (taps - 1) * apart - 1) // stride * stride + 1 for size, taps, stride, apart in axes]
+    outputs: Any = 0.0
+    for tap in np.ndindex(*window):
+        starts = [at * apart for at, apart in zip(tap, moves.dilation, strict=True)]
+        stops = [start + end for start, end in zip(starts, ends, strict=True)]
+        seen = jax.lax.slice(
+            padded, (0, *starts, 0), (len(inputs), *stops, padded.shape[-1]), (1, *moves.strides, 1)
+        )
+        seen = seen.reshape(*seen.shape[:-1], moves.groups, channels)
+        weights = kernel[tap].reshape(channels, moves.groups, filters // moves.groups)
+        outputs = outputs + jnp.einsum("...gi,igf->...gf", seen, weights)
+    return outputs.reshape(*outputs.shape[:-2], filters)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _in_order(inputs: Array, kernel: Array, moves: Moves) -> Array:
+    """A convolution with the axes in the order that XLA is fast at.
 
     On a CPU, XLA has a fast program for exactly this order of axes, and within a loop a very slow one for
     all others. The gradients are convolutions, too; the order of their axes is that of the linear maps
@@ -132,7 +157,7 @@ def _tangent(moves: Moves, primals: tuple[Array, Array], tangents: tuple[Any, An
     """How the outputs change with inputs and kernel."""
     (inputs, kernel), (d_inputs, d_kernel) = primals, tangents
     places = "HW"[: inputs.ndim - 2]
-    outputs = convolved(inputs, kernel, moves)
+    outputs = _in_order(inputs, kernel, moves)
     change = jnp.zeros_like(outputs)
     if not isinstance(d_inputs, SymbolicZero):
         turned = jnp.swapaxes(kernel, -1, -2)
@@ -144,7 +169,7 @@ def _tangent(moves: Moves, primals: tuple[Array, Array], tangents: tuple[Any, An
     return outputs, change
 
 
-convolved.defjvp(_tangent, symbolic_zeros=True)
+_in_order.defjvp(_tangent, symbolic_zeros=True)
 
 
 class _Convolving(Layer):
@@ -152,7 +177,7 @@ class _Convolving(Layer):
 
     rows_independent = True
     rank: ClassVar[int]
-    filters: int | None = None
+    filters: int = 0
 
     def __init__(
         self,
@@ -302,7 +327,7 @@ class _Convolving(Layer):
 
     def describe(self) -> str:
         """The layer in a few words."""
-        count = "" if self.filters is None else f", {self.filters} filter{'s' if self.filters > 1 else ''}"
+        count = f", {self.filters} filter{'s' if self.filters > 1 else ''}" if self.filters else ""
         return f'{type(self).__name__} "{self.name}"{count}'
 
     # Its arithmetic.
@@ -352,7 +377,8 @@ class _Convolving(Layer):
             number = seen.number(used.given, *with_channel(from_place, into, self.data_format))
             return number * self._slope(seen, used.made, slope, to_place, out)
 
-        return long_sum(np.float64(x[np.ix_(*given)]) * np.float64(slope[np.ix_(*made)]), term)
+        products = np.asarray(x[np.ix_(*given)], np.float64) * slope[np.ix_(*made)]
+        return long_sum(products, term)
 
     def _slope(self, seen: Unit, what: str, slope: NumPy, place: Index, channel: int) -> Expression:
         return seen.slope(what, slope[place], *with_channel(place, channel, self.data_format))
@@ -402,7 +428,7 @@ class _Conv(_Convolving):
             **kwargs,
         )
         kind = type(self).__name__
-        self.filters: int = positive("filters", filters, kind)
+        self.filters = positive("filters", filters, kind)
         self.groups = positive("groups", groups, kind)
         if self.filters % self.groups:
             raise ArgumentError(
@@ -554,7 +580,7 @@ class _ConvTranspose(_Convolving):
             **kwargs,
         )
         kind = type(self).__name__
-        self.filters: int = positive("filters", filters, kind)
+        self.filters = positive("filters", filters, kind)
         self.output_padding: tuple[int, ...] | None = None
         if output_padding is not None:
             self.output_padding = whole_numbers("output_padding", output_padding, self.rank, kind, least=0)
@@ -811,7 +837,7 @@ class _SeparableConv(_Convolving):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        self.filters: int = positive("filters", filters, type(self).__name__)
+        self.filters = positive("filters", filters, type(self).__name__)
         self.depth_multiplier = positive("depth_multiplier", depth_multiplier, type(self).__name__)
         self._keep(
             depthwise_initializer=depthwise_initializer,

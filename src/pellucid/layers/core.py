@@ -34,7 +34,7 @@ class InputLayer(Layer):
 
     rows_independent = elementwise = supports_masking = True
     shown_when_opened = False
-    unwritten = (*Layer.unwritten, "shape")
+    unwritten = (*Layer.unwritten, "shape", "input_tensor")
     fixed = {"sparse": False, "ragged": False, "optional": False}
 
     def __init__(

@@ -40,8 +40,9 @@ class Embedding(Layer):
     """
 
     rows_independent = True
-    # Here it is an argument of its own, and no other word for the shape of the input.
-    unwritten = tuple(name for name in Layer.unwritten if name != "input_dim")
+    fixed = {"quantization_config": None}
+    #: Its `input_dim` is not that of other layers, the size of rows.
+    unwritten = (*(name for name in Layer.unwritten if name != "input_dim"), "weights")
 
     def __init__(
         self,

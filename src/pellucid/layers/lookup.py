@@ -24,6 +24,7 @@ from pellucid.layers.categories import (
     require_mode,
 )
 from pellucid.layers.layer import CATALOGUE
+from pellucid.naming import require_no_path
 
 NumPy = np.ndarray[Any, Any]
 
@@ -387,6 +388,7 @@ def _listed(words: Any) -> list[Any]:
 
 
 def _from_file(path: str) -> list[str]:
+    require_no_path("vocabulary", path)
     try:
         return pathlib.Path(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:

@@ -124,7 +124,7 @@ class RNN(Layer):
         """All variables: also the states that are kept, which are no weights."""
         return [*super().variables, *(self.states or [])]
 
-    def build(self, sequences_shape: Shape, initial_state_shape: Any = None) -> None:
+    def build(self, sequences_shape: Shape, initial_state_shape: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Build the cell for one time."""
         if len(sequences_shape) < 3:
             raise ShapeError(
@@ -179,7 +179,7 @@ class RNN(Layer):
         """The outputs of the cell at all times, or at the last."""
         rows = sequences.shape[0]
         states = self._first_states(rows, initial_state)
-        by_time = jnp.swapaxes(sequences, 0, 1)
+        by_time = loops.turned(sequences)
         counts = None if mask is None else jnp.swapaxes(self.hand_out("mask", _whole_times(mask)), 0, 1)
         with contextlib.ExitStack() as stack:
             kept = [stack.enter_context(each.sequence(rows, training)) for each in own_cells(self.cell)]
@@ -188,7 +188,7 @@ class RNN(Layer):
             self._kept_states.keep(states)
         if self.return_sequences:
             outputs = jnp.flip(outputs, 0) if self.go_backwards else outputs
-            last = jnp.swapaxes(outputs, 0, 1)
+            last = loops.turned(outputs)
         return (last, *states) if self.return_state else last
 
     def _first_states(self, rows: int, given: Any) -> list[Any]:
@@ -269,7 +269,7 @@ class RNN(Layer):
         own = mask if self.return_sequences else None
         return [own, *(None for _ in self.state_size)] if self.return_state else own
 
-    def compute_output_shape(self, sequences_shape: Shape, initial_state_shape: Any = None) -> Any:
+    def compute_output_shape(self, sequences_shape: Shape, initial_state_shape: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """(rows, time, output_size) or (rows, output_size); with the states beside, if they come out."""
         rows, length = sequences_shape[:2]
         size = output_size_of(self.cell)
@@ -308,6 +308,7 @@ class _Recurrent(RNN):
     """The loop around a cell of ours, whose sums and states it shows as its own: "lstm.z[2,5]" at time 2."""
 
     gives_state = True
+    unwritten = (*RNN.unwritten, "use_cudnn", "implementation")
     cell: Cell
     #: What has an axis of times, of all that is shown.
     _over_time = ("input", "mask", "z", "candidate", "h", "c", "h_before", "c_before")
@@ -320,6 +321,14 @@ class _Recurrent(RNN):
     kernel_constraint, bias_constraint = _of_cell("kernel_constraint"), _of_cell("bias_constraint")
     recurrent_constraint = _of_cell("recurrent_constraint")
     dropout, recurrent_dropout = _of_cell("dropout"), _of_cell("recurrent_dropout")
+
+    def _made_of(self, name: str, given: Any) -> Any:
+        """What the layer, or its cell, made of an argument."""
+        return self.cell._made_of(name, super()._made_of(name, given))
+
+    def changed_arguments(self) -> dict[str, Any]:
+        """What every layer writes, and what masked times give."""
+        return {**super().changed_arguments(), "zero_output_for_mask": self.zero_output_for_mask}
 
     def check_input(self, inputs: Array) -> None:
         """Sequences of as many numbers as the kernel has rows."""
@@ -351,7 +360,7 @@ class _Recurrent(RNN):
         if unit.what != "output":
             return self.cell.formula(unit.at(unit.index[0], self._over_time))
         now = self._when_given(unit)
-        if "mask" in now.arrays and not now.row("mask"):
+        if not self._counts(unit, now.times[-1]):
             return Number(0.0) if self.zero_output_for_mask else now.number("h_before", *now.index)
         return self.cell.formula(now)
 
@@ -367,27 +376,36 @@ class _Recurrent(RNN):
         now = unit.at(unit.index[0], self._over_time)
         if unit.what not in ("h", "c"):
             return self.cell.backward(now)
-        if "mask" in unit.arrays or "output" not in unit.slopes:
+        if self.cell.backward(replace(now, what="h_before")) is None:
             return None
         return self._state_slope(unit, now)
 
-    def _state_slope(self, unit: Unit, now: Unit) -> Expression | None:
-        """dJ/dh from the output and the next time; dJ/dc from h and the next time."""
+    def _state_slope(self, unit: Unit, now: Unit) -> Expression:
+        """DJ/dh from the outputs that are h, and from the next time; dJ/dc from h and the next time."""
         time, j = unit.index
-        last = len(unit.row("h")) - 1
-        order = last - time if self.go_backwards else time
-        terms: list[Expression | None] = []
-        if unit.what == "c":
-            terms.append(self.cell.backward(now))
-        elif self.return_sequences:
-            terms.append(unit.gradient("output", order, j))
-        elif order == last:
-            terms.append(unit.gradient("output", j))
-        if order < last:
-            following = time - 1 if self.go_backwards else time + 1
-            then = replace(unit, what=f"{unit.what}_before", index=(following, j))
-            terms.append(self.cell.backward(then.at(following, self._over_time)))
-        return None if None in terms else total(terms)
+        if not self._counts(unit, time):
+            return Number(0.0)
+        terms: list[Expression | None] = [self.cell.backward(now)] if unit.what == "c" else []
+        times = range(len(unit.row("h")))
+        order = [*reversed(times)] if self.go_backwards else [*times]
+        for place in range(order.index(time), len(order)):
+            then = order[place]
+            if then != time and self._counts(unit, then):
+                before = replace(unit, what=f"{unit.what}_before", index=(then, j))
+                terms.append(self.cell.backward(before.at(then, self._over_time)))
+                break
+            told = self.return_sequences or place == len(order) - 1
+            if unit.what == "h" and told and (then == time or not self.zero_output_for_mask):
+                output = "output_0" if self.return_state else "output"
+                terms.append(unit.gradient(output, *([place] if self.return_sequences else []), j))
+        else:
+            if self.return_state:
+                terms.append(unit.gradient("output_1" if unit.what == "h" else "output_2", j))
+        return total([term for term in terms if term is not None])
+
+    def _counts(self, unit: Unit, time: int) -> bool:
+        """Whether a time of an example counts."""
+        return "mask" not in unit.arrays or bool(unit.row("mask")[time])
 
     def gradient_terms(
         self, variable: Variable, index: tuple[int, ...], seen: Unit, slopes: Mapping[str, Any]

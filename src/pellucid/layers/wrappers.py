@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,6 @@ from pellucid.arrays import Array, Shape, as_array
 from pellucid.errors import ArgumentError, ShapeError, StateError, message
 from pellucid.formula import Expression, Unit, total
 from pellucid.layers.layer import CATALOGUE, Layer
-from pellucid.naming import serialize
 from pellucid.variables import Variable
 
 
@@ -106,12 +105,12 @@ class TimeDistributed(Wrapper):
             return self.layer(x, training=training, **more)
 
         moved = [variable for variable in self.layer.variables if not variable.trainable]
-        given = (jnp.swapaxes(inputs, 0, 1), masks)
+        given = (loops.turned(inputs), masks)
         if training and moved:
             _, outputs = loops.scan(lambda carry, x: (carry, once(x)), (), given, moved)
         else:
             outputs = loops.each(once, given)
-        return jax.tree.map(lambda output: jnp.swapaxes(output, 0, 1), outputs)
+        return jax.tree.map(loops.turned, outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The layer's output shape, with the times behind the rows."""
@@ -142,6 +141,7 @@ class Bidirectional(Layer):
 
     rows_independent = True
     supports_masking = True
+    unwritten = (*Layer.unwritten, "weights")
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class Bidirectional(Layer):
                     )
                 )
 
-    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Build both layers."""
         self.forward_layer.build_for(sequences_shape)
         self.backward_layer.build_for(sequences_shape)
@@ -279,7 +279,7 @@ class Bidirectional(Layer):
             outputs += [None] * (2 * len(self.forward_layer.state_size))
         return outputs if len(outputs) > 1 else own
 
-    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
+    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """That of the layers; for "concat" with a last axis of both together."""
         shape = self.forward_layer.compute_output_shape(sequences_shape)
         output, states = (shape[0], shape[1:]) if self.return_state else (shape, ())
@@ -291,6 +291,5 @@ class Bidirectional(Layer):
 
 def _again(layer: Layer, direction: str, **changed: Any) -> Layer:
     """A new layer from the configuration of another."""
-    config = cast(dict[str, Any], serialize(layer))
     name = f"{direction}_{layer.name.removeprefix(f'{direction}_')}"
-    return type(layer).from_config({**config["config"], **changed, "name": name})
+    return type(layer).from_config({**layer.get_config(), **changed, "name": name})

@@ -6,6 +6,7 @@ import functools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import jax
@@ -184,6 +185,10 @@ class Pass:
             return Formula(indexed(known, place), value, value.value, roundoff)
         stated = stated_by(layer.layer, "formula", "call")
         expression = None if stated is None else stated(self.unit(layer, kind, place, example))
+        if expression is None and kind == "output" and (inner := self._inside(layer)) is not None:
+            return replace(
+                self.formula(indexed(f"{inner.name}.output", place), example), name=indexed(known, place)
+            )
         if expression is None:
             raise ArgumentError(
                 message(
@@ -194,6 +199,13 @@ class Pass:
                 )
             )
         return Formula(indexed(known, place), expression, float(array[(example, *place)]), roundoff)
+
+    def _inside(self, layer: LayerPass) -> LayerPass | None:
+        """The layer that is called in another one, and whose output is that of the other."""
+        for each in self.layers:
+            if each.name.startswith(f"{layer.name}/") and np.array_equal(each.output, layer.output):
+                return each
+        return None
 
     def _layer_and_kind(self, name: str, what: str, reference: str) -> tuple[LayerPass, str]:
         stem, _, kind = name.rpartition(".")

@@ -3,7 +3,8 @@
 finder       `import keras` and `import tensorflow` give Pellucid
 tensorflow   of TensorFlow, what scripts use around Keras
 dataset      tf.data.Dataset, on NumPy
-backend      keras.backend, as older scripts use it
+older        names of Keras that are older than Keras 3
+text         texts as numbers of words, the older way
 script       runs a script as Python would: `pellucid run`
 notebook     the same for the cells of a notebook: `%load_ext pellucid`
 """

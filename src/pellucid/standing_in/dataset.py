@@ -216,7 +216,7 @@ class Dataset:
         """The rows of each element, one by one."""
 
         def rows(*parts: Any) -> Dataset:
-            return Dataset.from_tensor_slices(parts if len(parts) > 1 else parts[0])
+            return Dataset.from_tensor_slices(parts[0] if len(parts) == 1 else parts)
 
         return self.flat_map(rows)
 

@@ -38,9 +38,9 @@ INSTEAD = {
     "keras.src": "the inside of Keras is not part of its API: import the public name, such as "
     "keras.layers.Dense for keras.src.layers.Dense.",
     "tensorflow.python": "the inside of TensorFlow is not part of its API: import from keras.",
-    "tensorflow.GradientTape": "jax.grad(function)(weights) differentiates a function, and the gradients of "
-    "a training step are in model.fit(...).open(step).gradients.",
-    "tensorflow.gradients": "jax.grad(function)(weights) differentiates a function.",
+    "tensorflow.GradientTape": "model.gradients(x, y) gives the gradients of a model's cost, "
+    "model.fit(...).open(step).gradients those of a training step, and jax.grad(function) a function's.",
+    "tensorflow.gradients": "model.gradients(x, y) gives the gradients of a model's cost.",
     "tensorflow.compat.v1": "sessions and graphs went with TensorFlow 1: write the model with keras.",
     "tensorflow": "of TensorFlow, Pellucid has what scripts use around Keras. keras.ops has more functions.",
     "keras": "",
@@ -52,6 +52,8 @@ class StandIn(ModuleType):
     """A module of Keras's or TensorFlow's name, that gives what Pellucid has of it."""
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__all__":
+            return sorted(_names(self.__name__))
         if name.startswith("__"):
             raise AttributeError(name)
         try:
@@ -109,7 +111,7 @@ def _extra(root: str) -> dict[str, Any]:
     """What there is of a library beside Pellucid's own names."""
     # As Pellucid's own modules are imported, so that no random number is spent.
     if root == "keras":
-        return pellucid._module("standing_in.backend").OFFERED
+        return pellucid._module("standing_in.older").OFFERED
     return pellucid._module("standing_in.tensorflow").OFFERED
 
 
@@ -152,7 +154,7 @@ def _own_names(module: Any) -> set[str]:
     """The names of what a module defines itself, those that begin with _ left out."""
     return {
         name
-        for name, value in vars(module).items()
+        for name, value in getattr(module, "__dict__", {}).items()
         if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
     }
 
@@ -213,6 +215,7 @@ def install() -> None:
             )
     sys.meta_path.insert(0, FINDER)
     _array_class().numpy = _numpy
+    _streams().watch()
 
 
 def uninstall() -> None:
@@ -223,6 +226,7 @@ def uninstall() -> None:
     for name in [name for name, module in sys.modules.items() if isinstance(module, StandIn)]:
         del sys.modules[name]
     del _array_class().numpy
+    _streams().unwatch()
 
 
 def _array_class() -> Any:
@@ -231,6 +235,11 @@ def _array_class() -> Any:
     import jax
 
     return type(jax.device_put(np.zeros(())))
+
+
+def _streams() -> Any:
+    """The streams of random numbers of TensorFlow's names."""
+    return pellucid._module("standing_in.seeding").STREAMS
 
 
 def _numpy(array: Any) -> Any:

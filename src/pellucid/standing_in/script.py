@@ -18,7 +18,7 @@ from typing import Any
 
 from pellucid import history as histories
 from pellucid import standing_in
-from pellucid.errors import ArgumentError, FileError, MissingError, message
+from pellucid.errors import ArgumentError, FileError, MissingError, PellucidError, UnknownNameError, message
 from pellucid.history import History
 
 ENDING = ".pellucid"
@@ -81,8 +81,7 @@ class Trainings:
             f"not kept: {_described(each)}, because {each.why_not}" for each in self.all if each.why_not
         ]
         if kept:
-            step = kept[0].steps // 2
-            lines.append(f"open a step with: pellucid show {self._shown(kept[0].file)} --step {step}")
+            lines += self._opening(kept[0])
         elif can := [each for each in self.all if not each.why_not]:
             lines.append(
                 f"{len(can)} training{'s' if len(can) > 1 else ''} of {sum(each.steps for each in can):,} "
@@ -90,6 +89,22 @@ class Trainings:
             )
             lines.append(f"  pellucid run --open run{ENDING} {shlex.join(command)}")
         return "".join(f"pellucid: {line}\n" if not line.startswith(" ") else f"{line}\n" for line in lines)
+
+    def _opening(self, training: Training) -> list[str]:
+        """How to open a step of a training that was kept: in Python, if that takes classes of the script."""
+        assert training.file is not None
+        step = training.steps // 2
+        try:
+            History.load(training.file)
+        except PellucidError as problem:
+            if not isinstance(problem.__context__, UnknownNameError):
+                return [f"and it cannot be opened again: {problem}"]
+            what = str(problem.__context__).splitlines()[0]
+            return [
+                f"to open a step takes what the script defines ({what}); in Python:",
+                f"  pellucid.History.load({os.fspath(training.file)!r}, custom_objects={{...}}).open({step})",
+            ]
+        return [f"open a step with: pellucid show {self._shown(training.file)} --step {step}"]
 
     def _shown(self, file: Path | None) -> str:
         """A file's name as the user would type it."""

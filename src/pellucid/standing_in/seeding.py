@@ -11,11 +11,12 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from pellucid import seeds
 from pellucid.errors import StateError, message
-from pellucid.variables import current_scope
 
 
 class Streams:
@@ -34,13 +35,13 @@ class Streams:
         self._seed_numpy: Any = np.random.seed
 
     def watch(self) -> None:
-        """Begin anew, and notice when the script seeds NumPy's stream."""
-        self.__init__()
-        original = self._seed_numpy
+        """Begin anew, and notice from now on when the script seeds NumPy's stream."""
+        self.seed, self.drawn, self.numpy_seeded = None, 0, False
+        seed_numpy = self._seed_numpy = np.random.seed
 
         def seed(seed: Any = None) -> None:
             self.numpy_seeded = True
-            original(seed)
+            seed_numpy(seed)
 
         np.random.seed = seed
 
@@ -65,7 +66,7 @@ class Streams:
 
     def key(self, seed: int | None) -> seeds.Words:
         """A key for one draw of JAX."""
-        if current_scope() is not None:
+        if isinstance(jnp.zeros(()), Tracer):
             raise StateError(
                 message(
                     "tf.random inside a layer would draw the same numbers in each step: it is compiled once.",

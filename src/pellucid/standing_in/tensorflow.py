@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from pellucid import ops
+from pellucid import initializers, ops
 from pellucid.arrays import as_array
 from pellucid.errors import ArgumentError, message
+from pellucid.naming import snake_case
 from pellucid.standing_in.dataset import AUTOTUNE, INFINITE, UNKNOWN, Dataset, TensorSpec
 from pellucid.standing_in.finder import TENSORFLOW
 from pellucid.standing_in.seeding import STREAMS
@@ -728,6 +729,8 @@ for _name in f"{FLOATS} {INTEGERS} bool".split():
     OFFERED[_name] = OFFERED[f"dtypes.{_name}"] = np.dtype(_name)
 for _name in ("DEBUG", "ERROR", "FATAL", "INFO", "WARN"):
     OFFERED[f"compat.v1.logging.{_name}"] = getattr(logging, _name)
+for _name in ("RandomNormal", "RandomUniform", "TruncatedNormal", "Constant", "Ones", "Zeros"):
+    OFFERED[f"{snake_case(_name)}_initializer"] = getattr(initializers, _name)
 OFFERED.update(
     {
         "bfloat16": np.dtype(jax.numpy.bfloat16),

@@ -54,6 +54,11 @@ def axes_of(ax: Any, size: tuple[float, float]) -> Any:
     return ax
 
 
+def closed(figure: Any) -> None:
+    """Let matplotlib forget a figure that is in a file."""
+    _pyplot().close(figure)
+
+
 def calm(ax: Any) -> None:
     """Leave only the lines that help to read the numbers."""
     ax.spines[["top", "right"]].set_visible(False)

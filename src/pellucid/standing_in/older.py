@@ -1,6 +1,7 @@
-"""keras.backend as scripts use it that are older than keras.ops: K.mean, K.square, K.clip, ...
+"""Names of Keras that are older than Keras 3: K.mean, K.square, ..., losses.mse, preprocessing.text.
 
-Each takes the arguments that it always took, and leaves the arithmetic to `pellucid.ops`.
+The functions of keras.backend take the arguments that they always took, and leave the arithmetic to
+`pellucid.ops`.
 """
 
 from __future__ import annotations
@@ -10,13 +11,37 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pellucid import ops
+from pellucid import config, losses, ops, random
 from pellucid.arrays import floatx
+from pellucid.dtype_policies import DTypePolicy
 from pellucid.errors import ArgumentError, message
+from pellucid.standing_in import text
 from pellucid.variables import Variable
 
-#: Every name of keras.backend beside those that Pellucid has anyway: "backend.mean", ...
-OFFERED: dict[str, Any] = {}
+#: Every older name: "backend.mean", "losses.mse", ...
+OFFERED: dict[str, Any] = {
+    "mixed_precision.Policy": DTypePolicy,
+    "mixed_precision.global_policy": config.dtype_policy,
+    "mixed_precision.set_global_policy": config.set_dtype_policy,
+    "preprocessing.text.Tokenizer": text.Tokenizer,
+    "preprocessing.text.hashing_trick": text.hashing_trick,
+    "preprocessing.text.one_hot": text.one_hot,
+    "preprocessing.text.text_to_word_sequence": text.text_to_word_sequence,
+    "preprocessing.text.tokenizer_from_json": text.tokenizer_from_json,
+}
+#: Losses by the names that they had, which are also metrics.
+SHORT = {
+    "kullback_leibler_divergence": "kl_divergence",
+    "kld": "kl_divergence",
+    "logcosh": "log_cosh",
+    "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "mse": "mean_squared_error",
+    "msle": "mean_squared_logarithmic_error",
+}
+for _name, _new in SHORT.items():
+    for _short in {_name, _name.upper()} if len(_name) < 5 else {_name}:
+        OFFERED[f"losses.{_short}"] = OFFERED[f"metrics.{_short}"] = getattr(losses, _new)
 Function = TypeVar("Function", bound=Callable[..., Any])
 #: Those that are the same in keras.ops; the name that they have there comes after a colon if it is another.
 SAME = (
@@ -143,6 +168,54 @@ def set_value(x: Variable, value: Any) -> None:
 def eval_(x: Any) -> Any:
     """The value of an array, as a NumPy array."""
     return np.array(x)[()]
+
+
+@_offer
+def update(x: Variable, new_x: Any) -> Variable:
+    """Set the value of a variable."""
+    return x.assign(new_x)
+
+
+@_offer
+def update_add(x: Variable, increment: Any) -> Variable:
+    """Add to a variable."""
+    return x.assign_add(increment)
+
+
+@_offer
+def update_sub(x: Variable, decrement: Any) -> Variable:
+    """Subtract from a variable."""
+    return x.assign_sub(decrement)
+
+
+@_offer
+def count_params(x: Any) -> int:
+    """How many numbers there are."""
+    return int(np.prod(x.shape))
+
+
+@_offer
+def repeat(x: Any, n: int) -> Any:
+    """Each row n times, along a new axis after the first."""
+    return ops.repeat(ops.expand_dims(x, 1), n, axis=1)
+
+
+@_offer
+def reverse(x: Any, axes: Any) -> Any:
+    """From the end to the beginning along some axes."""
+    return ops.flip(x, axes)
+
+
+@_offer
+def random_normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None):
+    """Normally distributed numbers."""
+    return random.normal(tuple(shape), mean, stddev, dtype, seed)
+
+
+@_offer
+def random_uniform(shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None):
+    """Numbers between two bounds."""
+    return random.uniform(tuple(shape), minval, maxval, dtype, seed)
 
 
 @_offer
