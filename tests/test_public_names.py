@@ -15,10 +15,12 @@ def test_every_public_name_is_there(name):
 
 
 NAMES = {
-    "activations": "elu gelu get leaky_relu linear relu relu6 selu sigmoid silu softmax softplus softsign "
-    "tanh",
-    "callbacks": "Callback CallbackList CSVLogger EarlyStopping History LambdaCallback LearningRateScheduler "
-    "ReduceLROnPlateau TerminateOnNaN",
+    "activations": "celu deserialize elu exponential gelu get glu hard_shrink hard_sigmoid "
+    "hard_silu hard_swish hard_tanh leaky_relu linear log_sigmoid log_softmax mish relu relu6 selu "
+    "serialize sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid sparsemax "
+    "squareplus swish tanh tanh_shrink threshold",
+    "callbacks": "BackupAndRestore CSVLogger Callback CallbackList EarlyStopping History "
+    "LambdaCallback LearningRateScheduler ModelCheckpoint ReduceLROnPlateau TensorBoard TerminateOnNaN",
     "backend": "backend clear_session epsilon floatx get_uid image_data_format is_float_dtype is_int_dtype "
     "is_keras_tensor result_type set_epsilon set_floatx set_image_data_format standardize_dtype",
     "config": "backend disable_flash_attention disable_interactive_logging disable_traceback_filtering "
@@ -34,9 +36,11 @@ NAMES = {
     "uniform",
     "tree": "MAP_TO_NONE assert_same_paths assert_same_structure flatten flatten_with_path is_nested "
     "lists_to_tuples map_shape_structure map_structure map_structure_up_to pack_sequence_as traverse",
-    "constraints": "Constraint MaxNorm MinMaxNorm NonNeg UnitNorm get max_norm non_neg unit_norm",
-    "initializers": "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity Initializer LecunNormal "
-    "LecunUniform Ones Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros get",
+    "constraints": "Constraint MaxNorm MinMaxNorm NonNeg UnitNorm deserialize get max_norm "
+    "non_neg serialize unit_norm",
+    "initializers": "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity Initializer "
+    "LecunNormal LecunUniform Ones Orthogonal RandomNormal RandomUniform TruncatedNormal "
+    "VarianceScaling Zeros deserialize get glorot_uniform he_normal ones serialize zeros",
     "layers": "Activation ActivityRegularization Add AlphaDropout Average AveragePooling1D "
     "AveragePooling2D AvgPool1D AvgPool2D BatchNormalization Bidirectional CategoryEncoding Concatenate "
     "Conv1D Conv1DTranspose Conv2D Conv2DTranspose Convolution1D Convolution2D Convolution2DTranspose "
@@ -49,16 +53,27 @@ NAMES = {
     "Reshape SeparableConv1D SeparableConv2D SimpleRNN SimpleRNNCell Softmax SpatialDropout1D "
     "SpatialDropout2D StackedRNNCells StringLookup Subtract TimeDistributed UpSampling1D UpSampling2D "
     "Wrapper ZeroPadding1D ZeroPadding2D add average concatenate dot maximum minimum multiply subtract",
-    "losses": "BinaryCrossentropy CategoricalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh "
-    "Loss MeanAbsoluteError MeanSquaredError Poisson SparseCategoricalCrossentropy get mean_squared_error",
-    "metrics": "AUC Accuracy BinaryAccuracy CategoricalAccuracy F1Score FBetaScore Mean MeanSquaredError "
-    "Metric Precision R2Score Recall RootMeanSquaredError SparseCategoricalAccuracy Sum get",
+    "losses": "BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy "
+    "CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy CategoricalHinge CosineSimilarity "
+    "Dice Hinge Huber KLDivergence LogCosh Loss MeanAbsoluteError MeanAbsolutePercentageError "
+    "MeanSquaredError MeanSquaredLogarithmicError Poisson SparseCategoricalCrossentropy SquaredHinge "
+    "Tversky deserialize get mean_squared_error serialize",
+    "metrics": "AUC Accuracy BinaryAccuracy BinaryCrossentropy BinaryIoU CategoricalAccuracy "
+    "CategoricalCrossentropy CategoricalHinge ConcordanceCorrelation CosineSimilarity F1Score "
+    "FBetaScore FalseNegatives FalsePositives Hinge IoU KLDivergence LogCoshError Mean "
+    "MeanAbsoluteError MeanAbsolutePercentageError MeanIoU MeanMetricWrapper MeanSquaredError "
+    "MeanSquaredLogarithmicError Metric OneHotIoU OneHotMeanIoU PearsonCorrelation Poisson Precision "
+    "PrecisionAtRecall R2Score Recall RecallAtPrecision RootMeanSquaredError SensitivityAtSpecificity "
+    "SparseCategoricalAccuracy SparseCategoricalCrossentropy SparseTopKCategoricalAccuracy "
+    "SpecificityAtSensitivity SquaredHinge Sum TopKCategoricalAccuracy TrueNegatives TruePositives "
+    "deserialize get mean_squared_error serialize",
     "models": "Model Sequential",
-    "optimizers": "Adagrad Adam AdamW Nadam Optimizer RMSprop SGD get schedules",
+    "optimizers": "Adadelta Adagrad Adam AdamW Adamax Ftrl Lion Nadam Optimizer RMSprop SGD "
+    "deserialize get schedules serialize",
     "optimizers.schedules": "CosineDecay CosineDecayRestarts ExponentialDecay InverseTimeDecay "
-    "LearningRateSchedule PiecewiseConstantDecay PolynomialDecay",
+    "LearningRateSchedule PiecewiseConstantDecay PolynomialDecay deserialize get serialize",
     "plots": "CostSurfaceDisplay DecisionBoundaryDisplay GradientDisplay HistoryDisplay NetworkDisplay",
-    "regularizers": "L1 L1L2 L2 OrthogonalRegularizer Regularizer get l1 l1_l2 l2",
+    "regularizers": "L1 L1L2 L2 OrthogonalRegularizer Regularizer deserialize get l1 l1_l2 l2 serialize",
     "utils": "CustomObjectScope Progbar PyDataset Sequence clear_session custom_object_scope "
     "deserialize_keras_object disable_interactive_logging enable_interactive_logging "
     "get_custom_objects get_file get_registered_name get_registered_object "

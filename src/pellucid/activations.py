@@ -378,7 +378,7 @@ def sparse_sigmoid(x: ArrayLike) -> Array:
 def sparsemax(x: ArrayLike, axis: int = -1) -> Array:
     """a_i = max(z_i - tau, 0), with tau such that the sum is 1: shares, of which many are 0.
 
-    Martins & Astudillo, 2016.
+    Martins & Astudillo, 2016. (In Keras 3.15.1 the shares do not sum to 1 where more than one is left.)
     """
     z = jnp.moveaxis(as_float(x), axis, -1)
     ordered = -jnp.sort(-z, axis=-1)

@@ -252,7 +252,7 @@ def _binary_crossentropy(
     return -(y * log(p) + (1 - y) * log(1 - p))
 
 
-@CATALOGUE.entry()
+@CATALOGUE.entry("bce", "BCE")
 @states(_mean_of(_binary_crossentropy))
 def binary_crossentropy(
     y_true: ArrayLike,

@@ -13,7 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -461,7 +461,7 @@ class Optimizer(Configurable):
     def keeps_still(self, steps: Any) -> bool:
         """Whether the step after so many only gathers gradients."""
         gathered = self.gradient_accumulation_steps
-        return bool(gathered) and (int(steps) + 1) % cast(int, gathered) != 0
+        return bool(gathered) and (int(steps) + 1) % gathered != 0
 
     def average_formula(self, weight: Expression, moved: Moved) -> Expression:
         """The arithmetic of a weight after a step in which the running means may become the weights."""

@@ -124,8 +124,10 @@ def compute_output_spec(function, *args, **kwargs):
     return jax.tree.map(symbol, first, second)
 
 
-#: There is none; whether it would be used is asked and set nevertheless.
-is_flash_attention_enabled, enable_flash_attention, disable_flash_attention = (lambda: False,) * 3
+def enable_flash_attention():
+    """Nothing is asked for by this alone."""
+
+
 serialize = pellucid.saving.serialize_keras_object
 
 
@@ -137,13 +139,8 @@ def get_keras_mask(x):
     return mask_of(x)
 
 
-@contextlib.contextmanager
-def nothing_changes(*_, **__):
-    """What has no meaning here."""
-    yield
-
-
-enable_interactive_logging = disable_interactive_logging = set_logging_verbosity = lambda *_: None
+def set_logging_verbosity(level):
+    """There is one way to print."""
 
 
 # keras.src.utils.file_utils: files and folders of this machine.

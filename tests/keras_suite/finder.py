@@ -34,7 +34,6 @@ ELSEWHERE = {
     "random": ["pellucid.random", "pellucid.variables"],
     "saving": ["pellucid.saving", "keras_suite.backend"],
     "testing": ["keras_suite.testing"],
-    "tree": ["keras_suite.trees", "pellucid.tree"],
     "utils": ["pellucid.utils", "keras_suite.backend"],
 }
 

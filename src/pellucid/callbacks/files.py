@@ -32,7 +32,8 @@ class _Saving:
                     expected="'epoch' or a number of batches",
                 )
             )
-        self.every, self.seen, self.last = save_freq, 0, -1
+        self.every: Any = save_freq
+        self.seen, self.last = 0, -1
 
     def now(self, batch: int) -> bool:
         """Whether to save after this batch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from typing import Any
@@ -51,7 +52,7 @@ class TensorBoard(Callback):
         self.log_dir, self.histogram_freq = os.fspath(log_dir), histogram_freq
         self.write_graph, self.write_images = write_graph, write_images
         self.write_steps_per_second, self.update_freq = write_steps_per_second, update_freq
-        self._every = {"epoch": 0, "batch": 1}.get(update_freq, update_freq)
+        self._every: Any = {"epoch": 0, "batch": 1}.get(update_freq, update_freq)
         if isinstance(self._every, bool) or not isinstance(self._every, int) or self._every < 0:
             raise ArgumentError(
                 message("update_freq is unknown.", came=repr(update_freq), expected="'epoch', 'batch' or 100")
@@ -65,24 +66,17 @@ class TensorBoard(Callback):
 
     def _write(self, where: str, step: int, values: dict[str, Any]) -> None:
         """Write named values, numbers or arrays, at a step."""
-        try:
-            from tensorboard.compat.proto.event_pb2 import Event
-            from tensorboard.plugins.histogram.summary_v2 import histogram_pb
-            from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-            from tensorboard.summary.writer.event_file_writer import EventFileWriter
-        except ImportError:
-            raise StateError(
-                message(
-                    "the TensorBoard callback writes with the package tensorboard, and it is not installed.",
-                    mend="pip install tensorboard.",
-                )
-            ) from None
         if where not in self._writers:
-            self._writers[where] = EventFileWriter(os.path.join(self.log_dir, where))
+            writing = _tensorboard("summary.writer.event_file_writer")
+            self._writers[where] = writing.EventFileWriter(os.path.join(self.log_dir, where))
         for name, value in values.items():
             array = np.asarray(value)
-            summary = histogram_pb(name, array) if array.ndim else scalar_pb(name, float(array))
-            event: Any = Event(wall_time=time.time(), step=step, summary=summary)
+            if array.ndim:
+                summary = _tensorboard("plugins.histogram.summary_v2").histogram_pb(name, array)
+            else:
+                summary = _tensorboard("plugins.scalar.summary_v2").scalar_pb(name, float(array))
+            kind = _tensorboard("compat.proto.event_pb2").Event
+            event = kind(wall_time=time.time(), step=step, summary=summary)
             self._writers[where].add_event(event)
         self._writers[where].flush()
 
@@ -126,3 +120,16 @@ class TensorBoard(Callback):
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
+
+
+def _tensorboard(name: str) -> Any:
+    """A module of the package tensorboard."""
+    try:
+        return importlib.import_module(f"tensorboard.{name}")
+    except ImportError:
+        raise StateError(
+            message(
+                "the TensorBoard callback writes with the package tensorboard, and it is not installed.",
+                mend="pip install tensorboard.",
+            )
+        ) from None
