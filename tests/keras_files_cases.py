@@ -94,7 +94,11 @@ def cases(keras):
     def sequences():
         both = layers.Bidirectional(layers.LSTM(3, return_sequences=True))
         each = layers.TimeDistributed(layers.Dense(2, activation="relu"))
-        end = [each, layers.RNN([layers.GRUCell(2)]), layers.Dense(1, activation="sigmoid")]
+        end = [
+            each,
+            layers.RNN([layers.GRUCell(2), layers.LSTMCell(2)]),
+            layers.Dense(1, activation="sigmoid"),
+        ]
         return compiled(keras.Sequential([keras.Input((4,)), layers.Embedding(7, 3), both, *end]), "adam")
 
     @keras.saving.register_keras_serializable("cases")

@@ -131,8 +131,9 @@ class Configurable:
         """What the constructor made of an argument, if it kept it under that name."""
         kept = vars(self).get(name, given)
         # A seed that was drawn is not the argument, and neither is a layer that was made for None.
-        plain = bool | int | float | str | types.FunctionType
-        kinds = plain if given is None else plain | list | tuple | Configurable
+        kinds: tuple[type, ...] = (bool, int, float, str, types.FunctionType)
+        if given is not None:
+            kinds = (*kinds, list, tuple, Configurable)
         sizes = isinstance(kept, tuple) and all(isinstance(size, int) for size in cast(Any, kept))
         return kept if (isinstance(kept, kinds) or sizes) and name != "seed" else given
 
@@ -215,7 +216,7 @@ def get_registered_object(
 ) -> Any:
     """What was registered, or given, under a name; None if nothing was."""
     for known in (_custom, _registered, custom_objects or {}, module_objects or {}):
-        if name in known:
+        if name is not None and name in known:
             return known[name]
     return None
 
@@ -312,10 +313,10 @@ def serialize(value: Any) -> Any:
     if callable(value) and not hasattr(value, "tolist"):
         return _serialize_function(value)
     if hasattr(value, "tolist"):
-        if np.ndim(value) == 0 and isinstance(value, np.ndarray):
-            return value.item()
-        kind = "numpy" if isinstance(value, np.ndarray) else "tensor"
-        return _special(kind, value=np.asarray(value).tolist(), dtype=str(value.dtype))
+        array, own = np.asarray(value), isinstance(value, np.ndarray)
+        if own and array.ndim == 0:
+            return array.item()
+        return _special("numpy" if own else "tensor", value=array.tolist(), dtype=str(array.dtype))
     raise ArgumentError(message("this value cannot be written into a configuration.", came=repr(value)))
 
 

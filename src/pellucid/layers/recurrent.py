@@ -124,7 +124,7 @@ class RNN(Layer):
         """All variables: also the states that are kept, which are no weights."""
         return [*super().variables, *(self.states or [])]
 
-    def build(self, sequences_shape: Shape, initial_state_shape: Any = None) -> None:
+    def build(self, sequences_shape: Shape, initial_state_shape: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Build the cell for one time."""
         if len(sequences_shape) < 3:
             raise ShapeError(
@@ -269,7 +269,7 @@ class RNN(Layer):
         own = mask if self.return_sequences else None
         return [own, *(None for _ in self.state_size)] if self.return_state else own
 
-    def compute_output_shape(self, sequences_shape: Shape, initial_state_shape: Any = None) -> Any:
+    def compute_output_shape(self, sequences_shape: Shape, initial_state_shape: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """(rows, time, output_size) or (rows, output_size); with the states beside, if they come out."""
         rows, length = sequences_shape[:2]
         size = output_size_of(self.cell)
@@ -329,9 +329,6 @@ class _Recurrent(RNN):
     def changed_arguments(self) -> dict[str, Any]:
         """What every layer writes, and what masked times give."""
         return {**super().changed_arguments(), "zero_output_for_mask": self.zero_output_for_mask}
-
-    def _made_of(self, name: str, given: Any) -> Any:
-        return self.cell._made_of(name, given) if name in vars(self.cell) else super()._made_of(name, given)
 
     def check_input(self, inputs: Array) -> None:
         """Sequences of as many numbers as the kernel has rows."""
