@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import pellucid as keras
 from pellucid.errors import ArgumentError, ShapeError
 from pellucid.layers import CATALOGUE
+from pellucid.layers.convolution import Moves, convolved
 from pellucid.layers.windows import Axis
 from pellucid.naming import forget_names
 
@@ -259,6 +260,31 @@ def test_what_lies_under_a_window_is_what_the_window_lies_over(axis):
         for step, place in zip(*axis.along(tap), strict=True)
     }
     assert under == over == along
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [
+        Moves((2, 3), ((1, 1), (1, 2)), (1, 1), (1, 1)),
+        Moves((1, 1), ((1, 1), (1, 2)), (2, 3), (1, 1), 2),
+        Moves((1, 1), ((2, 3), (1, 2)), (1, 1), (2, 3)),
+    ],
+)
+def test_a_convolution_in_float64_is_the_same_with_the_same_gradients(moves):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2, 9, 8, 4))
+    kernel = random.normal(size=(3, 2, 4 // moves.groups, 6))
+
+    def all_of_it(dtype):
+        outputs, back = jax.vjp(
+            lambda *given: convolved(*given, moves), x.astype(dtype), kernel.astype(dtype)
+        )
+        return outputs, *back(jnp.cos(outputs))
+
+    with jax.enable_x64(True):
+        exact = all_of_it("float64")
+    for one, other in zip(all_of_it("float32"), exact, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
 # Pooling.
