@@ -29,6 +29,10 @@ IMAGES: dict[str, tuple[int, int, tuple[int, ...], int, int]] = {
 }
 #: Who trains on images: the bare loop and scikit-learn have no convolutions.
 OF_IMAGES = ("pellucid", "pytorch", "keras-jax", "keras-tensorflow")
+#: name: rows, times, features, units of the LSTM, batch size, epochs that are timed
+SEQUENCES: dict[str, tuple[int, int, int, int, int, int]] = {"lstm-32-1": (4_000, 50, 8, 32, 32, 4)}
+#: Who trains on sequences: the LSTM is written once, with the names of Keras.
+OF_SEQUENCES = ("pellucid", "keras-jax", "keras-tensorflow")
 #: Contenders that take long train fewer epochs; the time is per step.
 SHORTER = {"scikit-learn": 10, "pytorch": 10, "keras-jax": 10, "keras-tensorflow": 40}
 
@@ -46,6 +50,26 @@ def images(rows: int, size: int) -> tuple[Any, Any]:
     generator = np.random.default_rng(0)
     x = generator.random(size=(rows, size, size, 1)).astype(np.float32)
     return x, generator.integers(0, 10, rows)
+
+
+def sequences(rows: int, times: int, features: int) -> tuple[Any, Any]:
+    """The same random sequences for everybody, and the mean of one of their features."""
+    x = np.random.default_rng(0).normal(size=(rows, times, features)).astype(np.float32)
+    return x, x[:, :, 0].mean(axis=1)
+
+
+def recurrent(contender: str, x: Any, y: Any, units: int, batch: int) -> Any:
+    """An LSTM and one unit behind it, by a library with the names of Keras."""
+    if contender == "pellucid":
+        import pellucid as keras
+    else:
+        os.environ["KERAS_BACKEND"] = contender.removeprefix("keras-")
+        import keras
+    model = keras.Sequential(
+        [keras.Input(shape=x.shape[1:]), keras.layers.LSTM(units), keras.layers.Dense(1)]
+    )
+    model.compile(optimizer="adam", loss="mse")
+    return lambda epochs: model.fit(x, y, epochs=epochs, batch_size=batch, verbose=0)
 
 
 def pellucid(x: Any, y: Any, hidden: tuple[int, ...], batch: int) -> Any:
@@ -224,11 +248,16 @@ CONTENDERS = {
 def main() -> None:
     """Time one contender on one network."""
     contender, network = sys.argv[1:3]
-    rows, features, hidden, batch, epochs = {**NETWORKS, **IMAGES}[network]
-    if network in NETWORKS:
-        epochs = max(1, epochs // SHORTER.get(contender, 1))
-    x, y = images(rows, features) if network in IMAGES else table(rows, features)
-    fit = CONTENDERS[contender](x, y, hidden, batch)
+    if network in SEQUENCES:
+        rows, times, features, units, batch, epochs = SEQUENCES[network]
+        x, y = sequences(rows, times, features)
+        fit = recurrent(contender, x, y, units, batch)
+    else:
+        rows, features, hidden, batch, epochs = {**NETWORKS, **IMAGES}[network]
+        if network in NETWORKS:
+            epochs = max(1, epochs // SHORTER.get(contender, 1))
+        x, y = images(rows, features) if network in IMAGES else table(rows, features)
+        fit = CONTENDERS[contender](x, y, hidden, batch)
     fit(epochs if contender == "bare-jax" else 2)  # what is compiled is compiled here
     began = time.perf_counter()
     fit(epochs)

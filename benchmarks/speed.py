@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from contenders import CONTENDERS, IMAGES, NETWORKS, OF_IMAGES
+from contenders import CONTENDERS, IMAGES, NETWORKS, OF_IMAGES, OF_SEQUENCES, SEQUENCES
 
 HERE = Path(__file__).parent
 NEEDS = {
@@ -54,12 +54,13 @@ def environment(home: str, **more: str) -> dict[str, str]:
 
 def train(rounds: int, home: str) -> dict[str, dict[str, list[float]]]:
     """Microseconds per training step, by network and contender, one for each round."""
-    networks = {**NETWORKS, **IMAGES}
+    networks = (*NETWORKS, *IMAGES, *SEQUENCES)
     found: dict[str, dict[str, list[float]]] = {network: {} for network in networks}
     here = [name for name in CONTENDERS if name not in NEEDS or importlib.util.find_spec(NEEDS[name])]
     for each in range(rounds):
         for network in networks:
-            for contender in [name for name in here if network in NETWORKS or name in OF_IMAGES]:
+            able = OF_IMAGES if network in IMAGES else OF_SEQUENCES if network in SEQUENCES else here
+            for contender in [name for name in here if name in able]:
                 command = [sys.executable, str(HERE / "contenders.py"), contender, network]
                 done = subprocess.run(
                     command, capture_output=True, text=True, env=environment(home), check=False
@@ -173,6 +174,16 @@ def machine() -> str:
     return f"{name}, {cores} cores, {python}; {', '.join(versions)}"
 
 
+def sizes(network: str) -> str:
+    """Rows, times, features and batch size of a network's table."""
+    if network in SEQUENCES:
+        rows, times, features, _, batch, _ = SEQUENCES[network]
+        return f"{rows:,} x {times} x {features}, {batch}"
+    rows, features, _, batch, _ = {**NETWORKS, **IMAGES}[network]
+    row = f"{features} x {features} images" if network in IMAGES else str(features)
+    return f"{rows:,} x {row}, {batch}"
+
+
 def report(
     steps: dict[str, Any],
     starts: dict[str, list[float]],
@@ -199,10 +210,8 @@ def report(
         "|---|" + "---|" * len(names),
     ]
     for network, found in steps.items():
-        count, features, _, batch, _ = {**NETWORKS, **IMAGES}[network]
-        row = f"{features} x {features} images" if network in IMAGES else str(features)
         cells = [f"{median(found[name]):,.1f}" if name in found else "-" for name in names]
-        lines.append(f"| {network}, {count:,} x {row}, {batch} | " + " | ".join(cells) + " |")
+        lines.append(f"| {network}, {sizes(network)} | " + " | ".join(cells) + " |")
     lines += ["", "## In the time of Pellucid (more than 1: slower than Pellucid)", ""]
     lines += ["| network | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for network, found in steps.items():
@@ -222,7 +231,7 @@ def report(
             f"{ratio:.2f}",
             ratio <= most,
         )
-    for network in IMAGES:
+    for network in (*IMAGES, *SEQUENCES):
         if "keras-jax" in steps[network]:
             ratio = median(steps[network]["pellucid"]) / median(steps[network]["keras-jax"])
             line(f"training {network}, in the time of keras-jax", "at most 1", f"{ratio:.2f}", ratio <= 1)

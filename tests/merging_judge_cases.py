@@ -125,7 +125,7 @@ def cases(keras):
     concat = lambda: L.Attention(use_scale=True, score_mode="concat")  # noqa: E731
     attending("concat", concat, lambda layer, x: layer(x, use_causal_mask=True), (4, 3), (6, 3), (6, 3))
     attending("additive", L.AdditiveAttention, lambda layer, x: layer(x), (4, 3), (6, 3))
-    attending("einsum", lambda: L.EinsumDense("abc,bcd->abd", (None, 2), bias_axes="bd"), apart, (4, 3))
+    attending("einsum", lambda: L.EinsumDense("abc,bcd->abd", (4, 2), bias_axes="bd"), apart, (4, 3))
     attending("einsum on the left", lambda: L.EinsumDense("...x,xy->...y", 2, "relu", "y"), apart, (4, 3))
     attending("einsum on the right", lambda: L.EinsumDense("ab...,bc->ac...", 2, None, "c"), apart, (4, 3))
 

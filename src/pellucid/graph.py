@@ -51,9 +51,6 @@ class KerasTensor:
         <KerasTensor shape=(None, 2), dtype=float32, name=keras_tensor>
     """
 
-    # NumPy leaves operators with us: np.array(...) + tensor.
-    __array_ufunc__ = None
-
     def __init__(
         self,
         shape: Sequence[int | None],
@@ -106,6 +103,12 @@ class KerasTensor:
                 mend="keras.ops.sum(x) for np.sum(x); a layer of your own for anything else.",
             )
         )
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy leaves its operators with us: np.array(...) + tensor."""
+        if method == "__call__" and ufunc.__name__ in OPERATIONS and not kwargs:
+            return operation(OPERATIONS[ufunc.__name__])(*inputs)
+        return self._no_numbers("a NumPy array")
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         self._no_numbers("a NumPy array")

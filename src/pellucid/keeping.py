@@ -243,8 +243,7 @@ def pack(replay: Replay, data: str = "auto", limit: int = SNAPSHOT_LIMIT) -> Pac
             "columns": list(trained.columns),
             "origin": trained.origin,
         }
-        if trained.weight is not None:
-            arrays["weight"] = trained.weight
+        arrays |= _named(Rows(None, None, trained.weight), ("weight",))
         if trained.numbers is not None:
             arrays["numbers"] = np.asarray(trained.numbers)
         # Arrays that were changed since have still the shapes that they had.
@@ -454,7 +453,7 @@ def _unpacked(run: run_files.Run, path: Path, model: Any) -> Kept:
             key, pos = arrays["orders/key"][place], int(arrays["orders/pos"][place])
             record.orders.notes.append((_whole(epoch), generator(key, pos)))
         rows = rows_of(run.data) if run.data else None
-        weight = arrays.get("weight")
+        weight = rows_of(arrays).weight
         if rows is not None and fingerprint(rows) != said["digest"]:
             raise run_files.damaged(path, "other rows than those that were trained on")
         trained = Trained(rows, str(said["digest"]), weight, tuple(said["columns"]), str(said["origin"]))
@@ -544,10 +543,8 @@ def _require_arrays(require: Callable[[Any, str], None], replay: Replay) -> None
     require(all(spec[0][0] == facts.rows for spec in like.values()), "other numbers of rows")
     if trained.rows is not None:
         require(_specs(Rows(trained.rows.x, trained.rows.y)) == like, "rows of another shape")
-    weight = trained.weight
-    require(
-        weight is None or (weight.dtype.kind == "f" and weight.shape[:1] == (facts.rows,)), "other weights"
-    )
+    for weight in jax.tree.leaves(trained.weight):
+        require(weight.dtype.kind == "f" and weight.shape[:1] == (facts.rows,), "other weights")
     require((facts.held_out is None) == (facts.held_out_like is None), "a validation without rows")
     if facts.held_out is not None:
         count, size, _ = facts.held_out

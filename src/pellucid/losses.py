@@ -38,7 +38,7 @@ from pellucid.formula import (
     total,
     within,
 )
-from pellucid.masks import mask_of
+from pellucid.masks import mask_of, with_mask
 from pellucid.naming import Catalogue, Configurable, snake_case
 
 CATALOGUE = Catalogue("loss")
@@ -369,7 +369,11 @@ def sparse_categorical_crossentropy(
     classes = y.astype("int32")
     one_hot = jax.nn.one_hot(classes, p.shape[axis], axis=axis, dtype=p.dtype)
     losses = -jnp.sum(one_hot * _log_probabilities(p, from_logits, axis), axis=axis)
-    return losses if ignore_class is None else jnp.where(classes == ignore_class, 0.0, losses)
+    if ignore_class is None:
+        return losses
+    counted = classes != ignore_class
+    # What is ignored is no part of a mean, either.
+    return with_mask(jnp.where(counted, losses, 0.0), counted)
 
 
 def _focal(
@@ -620,6 +624,8 @@ class Loss(Configurable):
         """
         mask = mask_of(y_pred) if mask is None else mask
         values = as_array(self.call(*self.converted(y_true, y_pred)))
+        if (ignored := mask_of(values)) is not None:
+            mask = ignored if mask is None else _both(as_array(mask), ignored)
         return reduce(values, sample_weight, self.reduction, valid, rows, mask)
 
     def converted(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
@@ -666,6 +672,11 @@ def reduce(
         count = jnp.sum(weights)
         return jnp.where(count == 0, 0.0, summed / jnp.where(count == 0, 1.0, count))
     return summed / count
+
+
+def _both(first: Array, second: Array) -> Array:
+    first, second = same_rank(first.astype(bool), second.astype(bool))
+    return first & second
 
 
 def _masked_weights(

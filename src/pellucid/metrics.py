@@ -35,6 +35,7 @@ from pellucid.losses import poisson as poisson
 from pellucid.losses import same_rank
 from pellucid.losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
 from pellucid.losses import squared_hinge as squared_hinge
+from pellucid.masks import mask_of
 from pellucid.naming import Catalogue, Configurable, automatic_name, snake_case
 from pellucid.variables import Scope, Variable
 
@@ -183,7 +184,11 @@ def per_row(
     array = as_array(values).astype(dtype)
     weights: Array | None = None
     if sample_weight is not None:
-        array, weights = same_rank(array, as_array(sample_weight).astype(dtype))
+        given = as_array(sample_weight).astype(dtype)
+        if (mask := mask_of(values)) is not None:
+            counted, given = same_rank(mask.astype(dtype), given)
+            given = given * counted
+        array, weights = same_rank(array, given)
         if array.ndim > weights.ndim:
             array = reduce(array, axis=tuple(range(weights.ndim, array.ndim)))
         weights = jnp.broadcast_to(weights, array.shape)
@@ -1085,7 +1090,8 @@ class _Overlap(Metric):
         """Add a batch."""
         given: Any = sample_weight
         if isinstance(given, np.ndarray) and given.dtype.kind == "f" and "int" in self.dtype:
-            warnings.warn("Weights are cut to whole numbers, as the counts are whole.", stacklevel=2)
+            what = "sample_weight is `float`, and the dtype is `int`: casting cuts it to whole numbers."
+            warnings.warn(what, stacklevel=2)
         y, p = as_array(y_true), as_array(y_pred)
         y = (y if self.sparse_y_true else jnp.argmax(y, axis=self.axis)).astype("int32")
         p = (p if self.sparse_y_pred else jnp.argmax(p, axis=self.axis)).astype("int32").ravel()

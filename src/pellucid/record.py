@@ -517,7 +517,7 @@ class Trained:
     @classmethod
     def of(cls, rows: Rows, columns: Sequence[str] = (), origin: str = "") -> Trained:
         """Take note of rows."""
-        weight = None if rows.weight is None else np.array(rows.weight)
+        weight = jax.tree.map(np.array, rows.weight)
         return cls(rows, fingerprint(rows), weight, tuple(columns), origin)
 
     def changed(self) -> bool:

@@ -26,15 +26,21 @@ def print_summary(
     table.add_column("Layer (type)", style="cyan", overflow="fold")
     table.add_column("Output Shape", style="green", overflow="fold")
     table.add_column("Param #", justify="right", style="blue")
+    branches = getattr(model, "branches", False)
+    if branches:
+        table.add_column("Connected to", overflow="fold")
     if show_trainable:
         table.add_column("Trainable", justify="center")
     for depth, parent, layer in _rows(model, expand_nested):
         shape = (
             str(parent.output_shape_of(layer)) if hasattr(parent, "output_shape_of") and parent.built else "?"
         )
-        count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
-        cells = [f"{'  ' * depth}{layer.name} ({type(layer).__name__})", shape, count]
-        table.add_row(*cells, *(["Y" if layer.trainable else "N"] if show_trainable else []))
+        cells = [f"{'  ' * depth}{layer.name} ({type(layer).__name__})", shape, _count(layer)]
+        if branches:
+            cells.append(", ".join(parent.connections_of(layer)) if hasattr(parent, "branches") else "")
+        if show_trainable:
+            cells.append("Y" if getattr(layer, "trainable", False) else "N")
+        table.add_row(*cells)
     total = sum(variable.size for variable in model.weights)
     moved = sum(variable.size for variable in model.trainable_weights)
     lines = [
@@ -57,8 +63,15 @@ def print_summary(
         print_fn(console.file.getvalue())
 
 
-def _rows(model: Any, expand: bool, depth: int = 0) -> Iterator[tuple[int, Any, Layer]]:
-    for layer in model.layers:
+def _count(layer: Any) -> str:
+    """How many numbers the weights of a layer hold; functions of keras.ops have none."""
+    if not isinstance(layer, Layer):
+        return "0"
+    return f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
+
+
+def _rows(model: Any, expand: bool, depth: int = 0) -> Iterator[tuple[int, Any, Any]]:
+    for layer in getattr(model, "operations", model.layers):
         yield depth, model, layer
         if expand and hasattr(layer, "layers"):
             yield from _rows(layer, expand, depth + 1)

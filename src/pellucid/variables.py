@@ -190,6 +190,9 @@ class Scope:
         self.handed: Handed | None = None
         #: The type that layers compute with, where it is not their own: float64, for checks.
         self.dtype: str | None = None
+        #: Whether any variable may be assigned, and has its own value again afterwards: the call is
+        #: traced to build what it uses, before it is known which variables there are.
+        self.building = False
 
     def after(self, variables: Sequence[Variable]) -> tuple[Any, ...]:
         """The values of these variables now."""
@@ -379,7 +382,7 @@ class Variable:
         scope = _open.get()
         if scope is None:
             self._value = array
-        elif self in scope.values:
+        elif scope.building or self in scope.values:
             scope.values[self] = array
         else:
             raise StateError(

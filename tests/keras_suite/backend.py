@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import types
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +12,11 @@ import numpy as np
 import pellucid
 from pellucid.arrays import as_array, floatx
 from pellucid.masks import mask_of, with_mask
-from pellucid.variables import Scope
+from pellucid.variables import Scope, SeedGenerator
 
 Variable = pellucid.Variable
 set_floatx = pellucid.config.set_floatx
+random = types.SimpleNamespace(**{**vars(pellucid.random), "SeedGenerator": SeedGenerator})
 SUPPORTS_SPARSE_TENSORS = False
 SUPPORTS_RAGGED_TENSORS = False
 IS_THREAD_SAFE = True
@@ -115,10 +117,16 @@ def compute_output_spec(function, *args, **kwargs):
 
     first, second = traced(2), traced(3)
 
-    def sizes(a, b):
-        return tuple(one if one == other else None for one, other in zip(a, b, strict=True))
+    def symbol(a, b):
+        sizes = zip(a.shape, b.shape, strict=True)
+        return KerasTensor(tuple(one if one == other else None for one, other in sizes), str(a.dtype))
 
-    return jax.tree.map(lambda a, b: KerasTensor(sizes(a.shape, b.shape), str(a.dtype)), first, second)
+    return jax.tree.map(symbol, first, second)
+
+
+#: There is none; whether it would be used is asked and set nevertheless.
+is_flash_attention_enabled, enable_flash_attention, disable_flash_attention = (lambda: False,) * 3
+serialize = pellucid.saving.serialize_keras_object
 
 
 def set_keras_mask(x, mask):

@@ -100,7 +100,7 @@ def run(files, shown=False):
 
 
 def in_processes(files, share=24):
-    """The results of many files, some of them in each process."""
+    """The results of many files, of which some share a process."""
     found = {}
     for start in range(0, len(files), share):
         command = [sys.executable, "-m", "keras_suite", "--json", *files[start : start + share]]

@@ -38,6 +38,7 @@ from pellucid.layers.core import Reshape as Reshape
 from pellucid.layers.einsum import EinsumDense as EinsumDense
 from pellucid.layers.embedding import Embedding as Embedding
 from pellucid.layers.embedding import Masking as Masking
+from pellucid.layers.input_spec import InputSpec as InputSpec
 from pellucid.layers.layer import CATALOGUE as CATALOGUE
 from pellucid.layers.layer import Layer as Layer
 from pellucid.layers.lookup import IntegerLookup as IntegerLookup
@@ -157,6 +158,7 @@ __all__ = [
     "Identity",
     "Input",
     "InputLayer",
+    "InputSpec",
     "IntegerLookup",
     "LSTMCell",
     "Lambda",

@@ -64,6 +64,10 @@ class InputLayer(Layer):
             raise ArgumentError(
                 message("You cannot pass both `shape` and `batch_shape` at the same time.", came="both")
             )
+        if batch_size is not None and batch_shape is not None and input_tensor is None:
+            raise ArgumentError(
+                message("You cannot pass both `batch_size` and `batch_shape` at the same time.", came="both")
+            )
         row = shape if isinstance(shape, tuple | list) or shape is None else (shape,)
         whole: Any = tuple(batch_shape) if batch_shape is not None else (batch_size, *(row or ()))
         for size in whole[1:]:
@@ -357,6 +361,14 @@ class Reshape(Layer):
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = tuple(int(size) for size in target_shape)
+        if any(size < -1 for size in self.target_shape) or self.target_shape.count(-1) > 1:
+            raise ArgumentError(
+                message(
+                    "Each size is a non-negative integer, or -1 for at most one unknown dimension. Received: "
+                    f"target_shape={self.target_shape}",
+                    expected="(2, -1)",
+                )
+            )
 
     def _row(self, size: int) -> tuple[int, ...]:
         known = math.prod(each for each in self.target_shape if each != -1)

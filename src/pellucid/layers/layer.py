@@ -20,7 +20,7 @@ import numpy as np
 
 from pellucid import constraints, dtype_policies, initializers, regularizers
 from pellucid.arrays import Array, Arrays, Shape, as_array, floatx, is_float
-from pellucid.errors import ArgumentError, ShapeError, StateError, message
+from pellucid.errors import ArgumentError, KindError, ShapeError, StateError, message
 from pellucid.formula import Expression, Unit, derivative, times
 from pellucid.graph import KerasTensor, Node, any_symbols, traced_outputs
 from pellucid.layers.input_spec import require_input
@@ -233,7 +233,7 @@ class Layer(Configurable):
         given = self._arguments_of_call(args, kwargs)
         inputs = next(iter(given.values()), None)
         require_input(self.input_spec, inputs, self.name)
-        if not self.built or self.input_shape is None:
+        if not self._is_ready():
             self._build_for_arguments(given)
         self.check_input(cast(Any, inputs))
         scope = current_scope()
@@ -241,7 +241,7 @@ class Layer(Configurable):
             training = scope.training
         if takes(type(self).call, "training"):
             kwargs["training"] = bool(training)
-        self._fill_masks(given, kwargs)
+        self._fill_masks(given, args, kwargs)
         masks = jax.tree.map(mask_of, inputs)
         # The layers that this one calls train when it does.
         before = scope.training if scope is not None else None
@@ -279,7 +279,7 @@ class Layer(Configurable):
         """Take a place in the graph of the tensors among the arguments; gives the tensors that come out."""
         given = self._arguments_of_call(args, kwargs)
         require_input(self.input_spec, next(iter(given.values()), None), self.name)
-        if not self.built or self.input_shape is None:
+        if not self._is_ready():
             self._build_for_arguments(given)
         outputs = self.compute_output_spec(*args, **kwargs)
         if training is not None and takes(type(self).call, "training"):
@@ -345,11 +345,13 @@ class Layer(Configurable):
         else:
             self.build_for(next(iter(shapes.values()), None))
 
-    def _fill_masks(self, given: dict[str, Any], kwargs: dict[str, Any]) -> None:
-        """Give `call` the masks that travel with its arguments, if it asks for them."""
+    def _fill_masks(self, given: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Give `call` the masks that travel with its arguments, if it asks for them and was given none."""
+        by_place = parameters_of(type(self).call)[: len(args)]
         names = ["mask"] if len(given) == 1 else [f"{name}_mask" for name in given]
         for name, value in zip(names, given.values(), strict=True):
-            if kwargs.get(name) is None and takes(type(self).call, name):
+            asked = takes(type(self).call, name) and name not in by_place
+            if asked and kwargs.get(name) is None:
                 kwargs[name] = jax.tree.map(mask_of, value)
 
     def _pass_masks(self, inputs: Any, outputs: Any, masks: Any) -> Any:
@@ -444,9 +446,13 @@ class Layer(Configurable):
         """The layer in a few words, for messages."""
         return f'{type(self).__name__} "{self.name}"'
 
+    def _is_ready(self) -> bool:
+        """Whether the layer is built; one without weights must also have seen the shape of its input."""
+        return self.built and (self.input_shape is not None or type(self).build is not Layer.build)
+
     def build_for(self, input_shape: Any, **more_shapes: Any) -> None:
         """Build the layer under its own name, once."""
-        if self.built and self.input_shape is not None:
+        if self._is_ready():
             return
         self.build(input_shape, **more_shapes)
         self.input_shape = input_shape
@@ -538,6 +544,10 @@ class Layer(Configurable):
         )
         self._added.append(variable)
         return variable
+
+    def add_variable(self, *args: Any, **kwargs: Any) -> Variable:
+        """The same as `add_weight`."""
+        return self.add_weight(*args, **kwargs)
 
     def add_loss(self, loss: Any) -> None:
         """Add a number to the cost of the batch that is being computed."""
@@ -834,15 +844,15 @@ def _is_leaf(value: Any) -> bool:
 
 
 def positive(name: str, value: Any, layer: str) -> int:
-    """A whole number above zero, or ArgumentError."""
+    """A whole number above zero, or KindError."""
     try:
         number = int(value)
     except (TypeError, ValueError):
         number = 0
     if isinstance(value, bool) or number != value or number <= 0:
-        raise ArgumentError(
+        raise KindError(
             message(
-                f"Received an invalid value for `{name}` of {layer}, expected a positive integer.",
+                f"Invalid value for `{name}` of {layer}: `{name}` must be a positive integer.",
                 came=repr(value),
                 expected="a whole number, 1 or more",
             )

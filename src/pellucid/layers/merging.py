@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pellucid.arrays import Array, Shape
+from pellucid.arrays import Array, Shape, as_array
 from pellucid.errors import ArgumentError, ShapeError, message
 from pellucid.formula import Expression, Number, Unit, derivative, largest, smallest, sqrt, times, total
 from pellucid.layers.layer import CATALOGUE, Layer
@@ -60,9 +60,25 @@ class _Merge(Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """What counts in any of the inputs, if all have masks."""
-        if mask is None or any(each is None for each in mask):
+        if mask is None:
             return None
-        return functools.reduce(jnp.logical_or, mask)
+        self._paired_masks(inputs, mask)
+        if any(each is None for each in mask):
+            return None
+        return functools.reduce(jnp.logical_or, map(as_array, mask))
+
+    def _paired_masks(self, inputs: Any, mask: Any) -> None:
+        """Raise ArgumentError unless there is a mask, or None, for each input."""
+        for name, value in (("mask", mask), ("inputs", inputs)):
+            if not isinstance(value, list | tuple):
+                raise ArgumentError(message(f"`{name}` should be a list.", came=type(value).__name__))
+        if len(mask) != len(inputs):
+            raise ArgumentError(
+                message(
+                    "The lists `inputs` and `mask` should have the same length.",
+                    came=f"{len(inputs)} inputs and {len(mask)} masks",
+                )
+            )
 
     def dependents(self, unit: Unit, number: int) -> Iterator[Index]:
         """Where the outputs lie that depend on one place of an input."""

@@ -75,7 +75,7 @@ class Dropout(_Random):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.rate, self.noise_shape = rate, noise_shape
+        self.rate, self.noise_shape = rate, _checked_shape(noise_shape)
         self._draws("rate", rate, seed)
 
     def _mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -117,6 +117,22 @@ class _SpatialDropout(Dropout):
                     expected=f"{self.rank} axes",
                 )
             )
+
+
+def _checked_shape(shape: Any) -> tuple[int | None, ...] | None:
+    """The shape of a mask, or ArgumentError."""
+    if shape is None:
+        return None
+    expected = "a tuple or list of integers" if not isinstance(shape, list | tuple) else None
+    sizes: list[Any] = [] if expected else [each for each in shape if each is not None]
+    if any(isinstance(each, bool) or not isinstance(each, int | np.integer) for each in sizes):
+        expected = "all elements to be integers or None"
+    elif any(each <= 0 for each in sizes):
+        expected = "all dimensions to be positive integers or None"
+    if expected is not None:
+        what = "Invalid value received for argument `noise_shape`."
+        raise ArgumentError(message(f"{what} Expected {expected}.", came=repr(shape)))
+    return tuple(shape)
 
 
 @CATALOGUE.entry()

@@ -124,7 +124,7 @@ class RNN(Layer):
         """All variables: also the states that are kept, which are no weights."""
         return [*super().variables, *(self.states or [])]
 
-    def build(self, sequences_shape: Shape, initial_state_shape: Any = None) -> None:
+    def build(self, sequences_shape: Shape, initial_state_shape: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Build the cell for one time."""
         if len(sequences_shape) < 3:
             raise ShapeError(
@@ -269,7 +269,7 @@ class RNN(Layer):
         own = mask if self.return_sequences else None
         return [own, *(None for _ in self.state_size)] if self.return_state else own
 
-    def compute_output_shape(self, sequences_shape: Shape, initial_state_shape: Any = None) -> Any:
+    def compute_output_shape(self, sequences_shape: Shape, initial_state_shape: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """(rows, time, output_size) or (rows, output_size); with the states beside, if they come out."""
         rows, length = sequences_shape[:2]
         size = output_size_of(self.cell)

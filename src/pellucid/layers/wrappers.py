@@ -196,7 +196,7 @@ class Bidirectional(Layer):
                     )
                 )
 
-    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Build both layers."""
         self.forward_layer.build_for(sequences_shape)
         self.backward_layer.build_for(sequences_shape)
@@ -279,7 +279,7 @@ class Bidirectional(Layer):
             outputs += [None] * (2 * len(self.forward_layer.state_size))
         return outputs if len(outputs) > 1 else own
 
-    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
+    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """That of the layers; for "concat" with a last axis of both together."""
         shape = self.forward_layer.compute_output_shape(sequences_shape)
         output, states = (shape[0], shape[1:]) if self.return_state else (shape, ())

@@ -103,7 +103,23 @@ class Functional(Model):
         """The layers, those of the inputs included, the farthest from the outputs first."""
         return [each for each in self._operations if isinstance(each, Layer)]
 
-    def output_shape_of(self, layer: Layer) -> Any:
+    @property
+    def branches(self) -> bool:
+        """Whether the layers do more than follow each other in a row."""
+        calls = [node for node in self._graph.nodes if node.inputs]
+        used = [id(tensor) for node in calls for tensor in node.inputs]
+        alone = all(len(node.inputs) == 1 for node in calls) and len(used) == len(set(used))
+        return not alone or len({id(node.operation) for node in calls}) < len(calls) or len(self.outputs) > 1
+
+    def connections_of(self, layer: Any) -> list[str]:
+        """Which outputs a layer is called on: "dense[0][0]", the first output of the first call of it."""
+        tensors = [tensor for node in self._graph.nodes if node.operation is layer for tensor in node.inputs]
+        histories = [tensor._keras_history for tensor in tensors]
+        return [
+            f"{each.operation.name}[{each.node_index}][{each.tensor_index}]" for each in histories if each
+        ]
+
+    def output_shape_of(self, layer: Any) -> Any:
         """The shape of a batch of outputs of one of the layers."""
         shapes = [tensor.shape for tensor in layer._inbound_nodes[0].outputs]
         return shapes[0] if len(shapes) == 1 else shapes

@@ -716,7 +716,25 @@ class Model(Layer):
 
     # What the above share.
 
+    def _require_our_step(self) -> None:
+        """Refuse a training step of one's own: there is one step here, and it is the one that opens."""
+        for kind in type(self).__mro__:
+            if kind.__module__.startswith("pellucid."):
+                return
+            own = [name for name in _STEP_OF_ONES_OWN if name in vars(kind)]
+            if own:
+                raise StateError(
+                    message(
+                        f"{kind.__name__} has a {own[0]}() of its own, and there is one training step here: "
+                        "the one that can be opened.",
+                        came=", ".join(f"{kind.__name__}.{name}" for name in own),
+                        expected="a loss, add_loss() in call(), metrics, and an optimizer",
+                        mend="write what it computes as a loss function or with self.add_loss(...).",
+                    )
+                )
+
     def _require_compiled(self, asked: str) -> None:
+        self._require_our_step()
         if not self.compiled:
             raise StateError(
                 message(
@@ -806,6 +824,9 @@ class Model(Layer):
             count = len(jax.tree.leaves(outputs))
             names = sorted(outputs) if isinstance(outputs, dict) else [f"output_{n}" for n in range(count)]
         y, weight = _in_order(rows.y, names, "y"), _in_order(rows.weight, names, "sample_weight")
+        if isinstance(weight, list):
+            # Rows that are given no weights for one output count as they are.
+            weight = [np.ones(rows.count, np.float32) if each is None else each for each in weight]
         return Rows(rows.x, y, weight, rows.counted)
 
     def _stream(
@@ -888,8 +909,10 @@ class Model(Layer):
             )
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            with Scope()() as scope:
-                scope.training = False
+            # What the call assigns is dropped with the scope.
+            own = self.variables
+            with Scope(own, [variable.value for variable in own])() as scope:
+                scope.training, scope.building = False, True
                 return self.call(*args, **kwargs)
 
         named = {name.removesuffix("_shape"): tensors(shape) for name, shape in more_shapes.items()}
@@ -985,6 +1008,13 @@ class Model(Layer):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+#: What a model of Keras can override to train in another way.
+_STEP_OF_ONES_OWN = (
+    *("train_step", "test_step", "compute_loss", "compute_metrics"),
+    *("make_train_function", "make_test_function"),
+)
 
 
 def _of_graph(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

@@ -38,9 +38,9 @@ INSTEAD = {
     "keras.src": "the inside of Keras is not part of its API: import the public name, such as "
     "keras.layers.Dense for keras.src.layers.Dense.",
     "tensorflow.python": "the inside of TensorFlow is not part of its API: import from keras.",
-    "tensorflow.GradientTape": "jax.grad(function)(weights) differentiates a function, and the gradients of "
-    "a training step are in model.fit(...).open(step).gradients.",
-    "tensorflow.gradients": "jax.grad(function)(weights) differentiates a function.",
+    "tensorflow.GradientTape": "model.gradients(x, y) gives the gradients of a model's cost, "
+    "model.fit(...).open(step).gradients those of a training step, and jax.grad(function) a function's.",
+    "tensorflow.gradients": "model.gradients(x, y) gives the gradients of a model's cost.",
     "tensorflow.compat.v1": "sessions and graphs went with TensorFlow 1: write the model with keras.",
     "tensorflow": "of TensorFlow, Pellucid has what scripts use around Keras. keras.ops has more functions.",
     "keras": "",
