@@ -50,16 +50,13 @@ def cases(keras):
         model = keras.Sequential([keras.Input((4,)), layers.Dense(3), *middle, layers.Dense(1, "sigmoid")])
         return compiled(model, keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True))
 
-    def scheduled():
-        rate = keras.optimizers.schedules.ExponentialDecay(0.05, 3, 0.9)
-        model = keras.Sequential([keras.Input((4,)), layers.Dense(1, "sigmoid")])
-        return compiled(model, keras.optimizers.Nadam(rate), keras.losses.binary_crossentropy)
-
     def nested():
         inner = keras.Sequential([keras.Input((3,)), layers.Dense(3, "relu"), layers.Dense(2)], name="inner")
         frozen = layers.Dense(2, trainable=False)
         outer = [keras.Input((4,)), layers.Dense(3), inner, frozen, layers.Dense(1, "sigmoid")]
-        return compiled(keras.Sequential(outer), keras.optimizers.AdamW(0.02))
+        rate = keras.optimizers.schedules.ExponentialDecay(0.05, 3, 0.9)
+        optimizer = keras.optimizers.Nadam(rate)
+        return compiled(keras.Sequential(outer), optimizer, keras.losses.binary_crossentropy)
 
     def functional():
         age, size = keras.Input((1,), name="age"), keras.Input((3,), name="size")
@@ -126,7 +123,7 @@ def cases(keras):
         def __init__(self, width=3, **kwargs):
             super().__init__(**kwargs)
             self.width = width
-            self.out = layers.Dense(1, activation="sigmoid")
+            self.out = layers.Dense(1, activation=third)
             self.dense = layers.Dense(width)
             self.blocks = [layers.Dense(2), [layers.Dense(3), Scaled(4)]]
             self._hidden = layers.Dense(4, activation="tanh")
@@ -152,22 +149,16 @@ def cases(keras):
         model.compile(optimizer=keras.optimizers.Adam(0.01), loss=halved, metrics=["mae"])
         return model
 
-    def own_layers():
-        model = keras.Sequential([keras.Input((4,)), Scaled(3), layers.Dense(1, third)])
-        return compiled(model, "sgd", halved, [halved])
-
     table = rows(4), labels()
     return {
         "functional": (functional, [table[0][:, :1], table[0][:, 1:]], table[1]),
         "branches": (branches, table[0], [table[1], rows(2)]),
         "own": (own, *table),
-        "own_layers": (own_layers, *table),
         "sequences": (sequences, np.abs(rows(4) * 3).astype("int32") % 7, table[1]),
         "images": (images, rows(6, 6, 2), table[1]),
         "dense": (dense, *table),
         "unbuilt": (unbuilt, *table),
         "normalized": (normalized, *table),
-        "scheduled": (scheduled, *table),
         "nested": (nested, *table),
     }
 

@@ -99,6 +99,8 @@ OTHERWISE = {
     "metrics.AUC": {"thresholds"},
     "metrics.SparseTopKCategoricalAccuracy": {"from_sorted_ids"},
     "layers.CategoryEncoding": {"sparse"},
+    "layers.AdditiveAttention": {"seed"},
+    "layers.EinsumDense": {"output_shape"},
     "layers.SimpleRNN": {"seed"},
     # Keras writes the name of the type here, and a policy elsewhere.
     "layers.Discretization": {"dtype"},
