@@ -197,3 +197,96 @@ def test_each_optimizer_finds_the_bottom_of_a_bowl(name):
     for _ in range(300):
         optimizer.apply([step(jnp.asarray(weight.numpy()))], [weight])
     assert np.abs(weight.numpy()).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: O.Adadelta(1.0),
+        lambda: O.Adamax(0.01),
+        lambda: O.Ftrl(0.1, l1_regularization_strength=0.01),
+        lambda: O.Lion(0.01, weight_decay=0.1),
+        lambda: O.Adam(0.01, gradient_accumulation_steps=3, clipnorm=0.1),
+        lambda: O.Adagrad(0.1, gradient_accumulation_steps=2, weight_decay=0.1),
+        lambda: O.SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2),
+        lambda: O.SGD(0.1, use_ema=True, ema_overwrite_frequency=3, gradient_accumulation_steps=2),
+    ],
+    ids=str,
+)
+def test_an_opened_step_says_how_the_weights_moved(make, table, classifier):
+    model = classifier(optimizer=make())
+    history = model.fit(*table, epochs=2, verbose=0)
+    for number in range(6):
+        step = history.open(number)
+        for path in step.weights:
+            index = (0,) * step.weights[path].ndim
+            name = f"{path}[{','.join(map(str, index))}]"
+            for what in (name, f"{name}.update"):
+                formula = step.formula(what)
+                assert formula.holds, (number, str(formula))
+
+
+def test_gradients_are_gathered_over_steps_and_shared_by_one_update():
+    weight = Variable([1.0])
+    sgd = O.SGD(1.0, gradient_accumulation_steps=2)
+    seen = []
+    for gradient in (0.1, 0.3, 0.5, 0.5):
+        sgd.apply([np.array([gradient], "float32")], [weight])
+        seen.append(round(float(weight[0]), 6))
+    assert seen == [1.0, 0.8, 0.8, 0.3]
+    assert int(sgd.iterations) == 2
+    assert sgd.get_config()["gradient_accumulation_steps"] == 2
+
+
+def test_fit_ends_with_the_running_means_as_weights(table, classifier):
+    optimizer = O.SGD(0.1, use_ema=True, ema_momentum=0.9)
+    model = classifier(optimizer=optimizer)
+    model.fit(*table, epochs=2, verbose=0)
+    for variable in model.trainable_variables:
+        np.testing.assert_array_equal(variable.numpy(), optimizer.slot("average", variable).numpy())
+
+
+def test_a_step_as_a_function_of_values_leaves_the_variables_alone():
+    weight = Variable([1.0])
+    adam = O.Adam(0.1)
+    adam.build([weight])
+    state = [variable.numpy() for variable in adam.variables]
+    (moved,), after = adam.stateless_apply(state, [np.ones(1, "float32")], [weight.numpy()])
+    assert float(moved[0]) == pytest.approx(0.9, abs=1e-6)
+    assert int(after[0]) == 1
+    assert float(weight[0]) == 1.0
+    assert int(adam.iterations) == 0
+
+
+def test_variables_lie_in_the_order_of_keras_files():
+    weights = [Variable([1.0], name=name) for name in "ab"]
+
+    def order(optimizer):
+        optimizer.build(weights)
+        return " ".join(variable.name for variable in optimizer.variables[2:])
+
+    assert order(O.Adam(amsgrad=True)) == (
+        "a_momentum a_velocity b_momentum b_velocity a_velocity_hat b_velocity_hat"
+    )
+    assert order(O.RMSprop(momentum=0.5, centered=True)) == (
+        "a_velocity b_velocity a_momentum b_momentum a_average_gradient b_average_gradient"
+    )
+    assert order(O.Nadam(use_ema=True, gradient_accumulation_steps=2)) == (
+        "a_average b_average a_gradient_accumulator b_gradient_accumulator "
+        "a_momentum a_velocity b_momentum b_velocity u_product"
+    )
+
+
+def test_gradients_without_weights_and_weights_without_gradients():
+    weights = [Variable([1.0], name="a"), Variable([1.0], name="b")]
+    sgd = O.SGD(0.5)
+    sgd.apply([], weights)
+    with pytest.raises(ValueError, match="No gradients provided"):
+        sgd.apply([None, None], weights)
+    with pytest.warns(UserWarning, match=r"Gradients do not exist for variables \['b'\]"):
+        sgd.apply([np.ones(1, "float32"), None], weights)
+    assert [float(weight[0]) for weight in weights] == [0.5, 1.0]
+    with pytest.raises(ValueError, match="Unknown variable"):
+        sgd.apply([np.ones(1, "float32")], [Variable([1.0])])
+    with pytest.raises(TypeError, match="LearningRateSchedule"):
+        O.SGD(O.schedules.CosineDecay(0.1, 5)).learning_rate = 0.1

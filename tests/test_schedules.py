@@ -81,5 +81,5 @@ def test_an_optimizer_follows_its_schedule_step_by_step():
     for expected in (-1.0, -1.5, -2.0):
         sgd.apply([np.ones(1, "float32")], [weight])
         assert float(weight[0]) == expected
-    with pytest.raises(ValueError, match="follows a schedule"):
+    with pytest.raises(ValueError, match="created with a `LearningRateSchedule`"):
         sgd.learning_rate = 0.1

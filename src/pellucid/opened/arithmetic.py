@@ -269,7 +269,8 @@ def update_formula(step: Any, path: str, index: tuple[int, ...]) -> Formula:
     own, remark = _after_opened(step, path, index)
     if moved is not None and optimizer is not None:
         weight = Number(before, indexed(path, index))
-        if variable.constraint is not None or not np.isfinite(before):
+        averaged = optimizer.use_ema and optimizer.ema_overwrite_frequency
+        if variable.constraint is not None or averaged or not np.isfinite(before):
             change = after - weight
         elif optimizer.decays(variable):
             change = change - weight * optimizer.weight_decay * moved.learning_rate
