@@ -32,7 +32,7 @@ demo: .venv/core
 	@$(BIN)/pellucid show $(DEMO)/tumours.pellucid --step 712
 
 test: .venv/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: .venv/dev
 	$(BIN)/ruff check
