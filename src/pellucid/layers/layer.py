@@ -413,7 +413,7 @@ class Layer(Configurable):
 
     def _convert_array(self, value: Any) -> Any:
         """An array in the type that the layer computes in, with its mask; anything else as it is."""
-        if isinstance(value, np.ndarray | np.generic) and not _is_text(value):
+        if isinstance(value, np.ndarray | np.generic | Variable) and not _is_text(value):
             value = as_array(value)
         if not isinstance(value, jax.Array) or not self.autocast or not is_float(value.dtype):
             return value
