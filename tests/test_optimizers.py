@@ -211,7 +211,6 @@ def test_each_optimizer_finds_the_bottom_of_a_bowl(name):
         lambda: O.SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2),
         lambda: O.SGD(0.1, use_ema=True, ema_overwrite_frequency=3, gradient_accumulation_steps=2),
     ],
-    ids=str,
 )
 def test_an_opened_step_says_how_the_weights_moved(make, table, classifier):
     model = classifier(optimizer=make())
