@@ -5,6 +5,7 @@
     +-- DataError         (ValueError)    rows, columns, labels or tables that cannot be used
     +-- ArgumentError     (ValueError)    an argument that cannot mean anything
     |   +-- UnknownNameError              a loss, layer, metric... that does not exist
+    |   |   +-- UnknownOutputError (KeyError)  an output that the model does not have
     |   +-- KindError     (TypeError)     something of another kind than is needed
     +-- StateError        (RuntimeError)  the right call at the wrong time: predict before fit, ...
     +-- FileError         (ValueError)    a file that is missing, damaged, or of another kind
@@ -39,6 +40,13 @@ class ArgumentError(PellucidError, ValueError):
 
 class UnknownNameError(ArgumentError):
     """A name that does not exist here."""
+
+
+class UnknownOutputError(UnknownNameError, KeyError):
+    """An output that the model does not have. Also a KeyError, because Keras raises that."""
+
+    def __str__(self) -> str:
+        return ValueError.__str__(self)  # a KeyError shows the repr of its text
 
 
 class KindError(ArgumentError, TypeError):

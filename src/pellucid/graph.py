@@ -579,11 +579,14 @@ class Graph:
         """The names of the operations that the outputs come from."""
         return [_history(tensor).operation.name for tensor in self.flat_outputs]
 
-    def __call__(self, arrays: Sequence[Any], **context: Any) -> Any:
-        """The outputs for arrays in place of the inputs.
+    def __call__(
+        self, arrays: Sequence[Any], call: Callable[..., Any] | None = None, **context: Any
+    ) -> Any:
+        """The outputs for arrays, or other tensors, in place of the inputs.
 
         Args:
             arrays: one for each of `flat_inputs`.
+            call: what is done instead of calling the operation: (operation, *args, **kwargs) -> outputs.
             context: `training`, handed to operations that take it.
         """
         values: dict[int, Any] = dict(zip(map(id, self.flat_inputs), arrays, strict=True))
@@ -599,7 +602,9 @@ class Graph:
             args, kwargs = filled(node.args), filled(node.kwargs)
             if not isinstance(node.operation, Operation):
                 kwargs = {**context, **kwargs}
-            outputs = node.operation(*args, **kwargs)
+            outputs = (node.operation if call is None else functools.partial(call, node.operation))(
+                *args, **kwargs
+            )
             for tensor, value in zip(node.outputs, jax.tree.leaves(outputs), strict=True):
                 values[id(tensor)] = value
         return filled(self.outputs)

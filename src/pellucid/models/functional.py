@@ -7,7 +7,8 @@ model = keras.Model(inputs, keras.layers.Dense(1)(hidden))
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ from pellucid.graph import Graph, KerasTensor, Node, Operation
 from pellucid.layers.layer import CATALOGUE, Layer
 from pellucid.masks import mask_of, with_mask
 from pellucid.models.model import Model
-from pellucid.naming import deserialize, serialize
+from pellucid.naming import custom_object_scope, deserialize, serialize
 
 
 @CATALOGUE.entry()
@@ -267,21 +268,31 @@ class Functional(Model):
             "output_layers": _tensor_configs(self.output, inside),
         }
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
-        """Make the model again from `get_config`, with new weights."""
-        if "layers" not in config:
-            return super().from_config(config)
-        return cls.joined(config, {each["name"]: _made(each) for each in config["layers"]})
-
-    @classmethod
-    def joined(cls, config: Mapping[str, Any], made: Mapping[str, Any]) -> Any:
-        """The model of a configuration whose layers are made already.
+    def over(self, inputs: Any, call: Callable[..., Any]) -> Any:
+        """A model of the same calls on other inputs.
 
         Args:
-            config: what `get_config` gave.
-            made: a layer, or operation, for each name in it. They may have other names themselves.
+            inputs: tensors in the structure of the model's.
+            call: makes each call: (operation, *args, **kwargs) -> outputs.
         """
+        outputs = self._graph(jax.tree.leaves(inputs), call)
+        if not _as_functional(type(self)):
+            return Functional(inputs, outputs, name=self.name)
+        more = {key: value for key, value in self.get_config().items() if key not in _GRAPH_KEYS}
+        return type(self)(inputs, outputs, name=self.name, trainable=self.trainable, **more)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """Make the model again from `get_config`, with new weights."""
+        with custom_object_scope(custom_objects):
+            if "layers" not in config or not _as_functional(cls):
+                return super(Model, cls).from_config(config)
+            return Functional.revived(cls, config)
+
+    @staticmethod
+    def revived(kind: type, config: Mapping[str, Any]) -> Any:
+        """The model of a class that `get_config` described, with new layers."""
+        made = {each["name"]: _made(each) for each in config["layers"]}
         waiting = [(made[each["name"]], node) for each in config["layers"] for node in each["inbound_nodes"]]
         while waiting:
             blocked: list[Any] = []
@@ -303,7 +314,7 @@ class Functional(Model):
                 )
             waiting = blocked
         more = {key: value for key, value in config.items() if key not in _GRAPH_KEYS}
-        return cls(
+        return kind(
             _found(config["input_layers"], made),
             _found(config["output_layers"], made),
             name=config.get("name"),
@@ -318,8 +329,16 @@ Model.made_of_graph = Functional
 
 
 def _as_functional(kind: type) -> bool:
-    """Whether a class is made from inputs and outputs, as its parent is."""
-    return kind.__init__ is Functional.__init__
+    """Whether a class is made from inputs and outputs: as its parent is, or it hands on what it is given."""
+    init = kind.__init__
+    if init in (Functional.__init__, Model.__init__):
+        return True
+    parameters = inspect.signature(init).parameters.values()
+    handed_on = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    return handed_on <= {each.kind for each in parameters} or [each.name for each in parameters][1:3] == [
+        "inputs",
+        "outputs",
+    ]
 
 
 def _is_one(value: Any) -> bool:

@@ -40,7 +40,7 @@ from pellucid.graph import KerasTensor, traced_outputs
 from pellucid.history import History
 from pellucid.layers.core import InputLayer
 from pellucid.layers.layer import Layer, declares, is_shape
-from pellucid.naming import deserialize, serialize
+from pellucid.naming import custom_object_scope, deserialize, serialize
 from pellucid.objective import Objective
 from pellucid.opened import Explanation
 from pellucid.progress import Progress
@@ -111,11 +111,14 @@ class Model(Layer):
         self._order_spent = False
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Make one from what `get_config` gave; of a graph, the functional model that it is."""
-        if cls is Model and "input_layers" in config:
-            return Model.made_of_graph.from_config(config)
-        return super().from_config(config)
+        if "input_layers" in config and cls is Model:
+            return Model.made_of_graph.from_config(config, custom_objects)
+        if "input_layers" in config:
+            return Model.made_of_graph.from_config.__func__(cls, config, custom_objects)
+        with custom_object_scope(custom_objects):
+            return super().from_config(config)
 
     # What training is.
 

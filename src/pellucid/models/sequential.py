@@ -16,7 +16,7 @@ from pellucid.layers.layer import CATALOGUE, Layer
 from pellucid.layers.preprocessing import Normalization
 from pellucid.masks import mask_of, with_mask
 from pellucid.models.model import Model
-from pellucid.naming import serialize
+from pellucid.naming import custom_object_scope, serialize
 
 
 @CATALOGUE.entry()
@@ -251,8 +251,23 @@ class Sequential(Model):
         return {name: serialize(value) for name, value in config.items()}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Sequential:
         """Make the model again from `get_config`, with new weights."""
+        if not {"name", "layers"} <= set(config):
+            raise ArgumentError(
+                message(
+                    "A Sequential model configuration must be a dictionary containing the 'name' and 'layers'"
+                    " keys.",
+                    came=", ".join(config),
+                )
+            )
+        with custom_object_scope(custom_objects):
+            return cls._revived(config)
+
+    @classmethod
+    def _revived(cls, config: Mapping[str, Any]) -> Sequential:
         model = cls(name=config.get("name"), trainable=config.get("trainable", True))
         for layer in config["layers"]:
             model.add(CATALOGUE.make(layer))
