@@ -9,6 +9,7 @@
     |   +-- KindError     (TypeError)     something of another kind than is needed
     +-- StateError        (RuntimeError)  the right call at the wrong time: predict before fit, ...
     +-- FileError         (ValueError)    a file that is missing, damaged, or of another kind
+    |   +-- PartError     (TypeError)     a part of a file that its class cannot be made of
     +-- MissingError                      what a script asks Keras or TensorFlow for, and is not here
         +-- MissingNameError    (AttributeError)
         +-- MissingModuleError  (ModuleNotFoundError)
@@ -59,6 +60,10 @@ class StateError(PellucidError, RuntimeError, ValueError):
 
 class FileError(PellucidError, ValueError):
     """A file that is missing, damaged, or of another kind."""
+
+
+class PartError(FileError, TypeError):
+    """A part of a file that its class cannot be made of. Also a TypeError, because Keras raises that."""
 
 
 class MissingError(PellucidError):

@@ -165,7 +165,8 @@ def register(function: Callable[..., Any]) -> None:
 
 def get_item(x: Any, key: Any) -> Any:
     """The part of an array that a key names."""
-    return x[key]
+    # A file has lists in the place of tuples.
+    return x[tuple(cast(list[Any], key)) if isinstance(key, list) else key]
 
 
 class Node:
@@ -579,9 +580,7 @@ class Graph:
         """The names of the operations that the outputs come from."""
         return [_history(tensor).operation.name for tensor in self.flat_outputs]
 
-    def __call__(
-        self, arrays: Sequence[Any], call: Callable[..., Any] | None = None, **context: Any
-    ) -> Any:
+    def __call__(self, arrays: Sequence[Any], call: Callable[..., Any] | None = None, **context: Any) -> Any:
         """The outputs for arrays, or other tensors, in place of the inputs.
 
         Args:

@@ -577,6 +577,7 @@ class Layer(Configurable):
     def _held(self) -> Iterator[Any]:
         """The variables, seed generators and layers that this layer holds, in the order it got them."""
         seen: set[int] = set()
+        around: list[int] = []
 
         def walk(value: Any) -> Iterator[Any]:
             if isinstance(value, Variable | SeedGenerator | Layer):
@@ -584,8 +585,12 @@ class Layer(Configurable):
                     seen.add(id(value))
                     yield value
             elif isinstance(value, list | tuple):
+                if id(cast(Any, value)) in around:
+                    return  # a list that holds itself
+                around.append(id(cast(Any, value)))
                 for item in cast(Sequence[Any], value):
                     yield from walk(item)
+                around.pop()
             elif isinstance(value, dict):
                 for item in cast(dict[Any, Any], value).values():
                     yield from walk(item)
