@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from pellucid.arrays import Shape, as_array, floatx, sizes
 from pellucid.errors import ArgumentError, UnknownNameError, did_you_mean, message
 from pellucid.formula import Expression, Unit, derivative, times, wrapped
-from pellucid.naming import automatic_name, serialize, snake_case
+from pellucid.naming import automatic_name, deserialize, serialize, snake_case
 from pellucid.variables import current_scope
 
 #: Sizes that stand for unknown ones, of rows and of other axes: what differs between two traces is unknown.
@@ -387,7 +387,8 @@ class Operation:
                     f'there is no operation "{name}".', came=name, expected=did_you_mean(name, OPERATIONS)
                 )
             )
-        settings = {key: value for key, value in dict(written.get("config") or {}).items() if key != "dtype"}
+        config = dict(written.get("config") or {})
+        settings = {key: deserialize(value) for key, value in config.items() if key != "dtype"}
         return cls(OPERATIONS[name], **settings)
 
     def __repr__(self) -> str:
@@ -591,6 +592,7 @@ class Graph:
         values: dict[int, Any] = dict(zip(map(id, self.flat_inputs), arrays, strict=True))
 
         def filled(tree: Any) -> Any:
+            # Optional inputs may be None.
             return jax.tree.map(
                 lambda leaf: values[id(leaf)] if isinstance(leaf, KerasTensor) else leaf, tree
             )

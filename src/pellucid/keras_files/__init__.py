@@ -43,7 +43,8 @@ def save_model(
 
     Args:
         model: the model.
-        filepath: a name that ends in `.keras`, or an open file of bytes; with `.pellucid`, a run file of the model alone.
+        filepath: a name that ends in `.keras`, or an open file of bytes; with `.pellucid`, a run
+            file of the model alone.
         overwrite: whether a file that is there may be written over.
         zipped: False writes a folder of the same members.
 

@@ -95,6 +95,9 @@ class Lambda(Layer):
         self.mask = _function(mask) if isinstance(mask, str | Mapping) else mask
         named = isinstance(output_shape, str | Mapping)
         self._output_shape = _function(output_shape) if named else output_shape
+        if isinstance(output_shape, list):
+            # As files have it.
+            self._output_shape = self.output_shape = tuple(output_shape)
         self._asks = set(inspect.signature(self.function).parameters) & {"mask", "training"}
 
     def call(self, inputs: Arrays, mask: Any = None, training: bool = False) -> Arrays:

@@ -8,6 +8,7 @@ model = keras.Model(inputs, keras.layers.Dense(1)(hidden))
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -23,6 +24,7 @@ from pellucid.layers.layer import CATALOGUE, Layer
 from pellucid.masks import mask_of, with_mask
 from pellucid.models.model import Model
 from pellucid.naming import custom_object_scope, deserialize, serialize
+from pellucid.variables import current_scope
 
 
 @CATALOGUE.entry()
@@ -127,11 +129,15 @@ class Functional(Model):
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """The outputs, layer by layer."""
+        if current_scope() is None:
+            self._compare_structure(inputs)
         arrays = [
-            self._fitted(array, tensor) for array, tensor in zip(self._flat(inputs), self.inputs, strict=True)
+            self._as_declared(self._fitted(array, tensor), tensor)
+            for array, tensor in zip(self._flat(inputs), self.inputs, strict=True)
         ]
         for array, own in zip(arrays, jax.tree.leaves(mask), strict=False):
-            with_mask(array, own)
+            if array is not None:
+                with_mask(array, own)
         outputs = self._graph(arrays, training=training)
         single = isinstance(outputs, list | tuple) and len(cast(Any, outputs)) == 1
         return cast(Any, outputs)[0] if single else outputs
@@ -139,6 +145,45 @@ class Functional(Model):
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The outputs carry their masks already."""
         return None
+
+    def _as_declared(self, array: Any, tensor: KerasTensor) -> Any:
+        """An array in the type that its input says, unless gradients are checked in another."""
+        scope = current_scope()
+        checked = scope is not None and scope.dtype is not None
+        if array is None or checked or tensor.dtype == "string" or str(array.dtype) == tensor.dtype:
+            return array
+        return with_mask(array.astype(tensor.dtype), mask_of(array))
+
+    def _compare_structure(self, given: Any) -> None:
+        """Warn, as Keras does, of inputs in another structure than the model's, if they can be used.
+
+        Raises:
+            DataError: if a list is given for inputs by names that are not in the order of the alphabet.
+        """
+        named = cast(dict[str, Any], self.input) if isinstance(self.input, dict) else None
+        by_name = isinstance(given, Mapping)
+        if named is None or (by_name and set(cast(Any, given)) <= set(named)):
+            return
+        text = message(
+            "The structure of `inputs` doesn't match the expected structure.",
+            came=", ".join(cast(Any, given)) if by_name else type(given).__name__,
+            expected=", ".join(named),
+        )
+        if not by_name and list(named) != sorted(named):
+            raise DataError(text)
+        warnings.warn(text, stacklevel=3)
+
+    def rows_of(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[Any, float] | None = None,
+    ) -> Rows:
+        """What a user gave, as rows: inputs, targets and weights in the order of the model's."""
+        if isinstance(x, Mapping | list | tuple):
+            self._compare_structure(x)
+        return super().rows_of(x, y, sample_weight, class_weight)
 
     def _flat(self, given: Any) -> list[Any]:
         """What was given, one array for each of the inputs."""
@@ -160,19 +205,34 @@ class Functional(Model):
             if by_key is not None:
                 return [items[key] for key in by_key]
             return [items[name] for name in names]
-        arrays = jax.tree.leaves(given)
+        arrays = jax.tree.leaves(given, is_leaf=lambda leaf: leaf is None)
         if len(arrays) != len(tensors):
+            shapes = [str(getattr(array, "shape", None)) for array in arrays]
             raise DataError(
                 message(
                     f'Layer "{self.name}" expects {len(tensors)} input(s), but it received {len(arrays)}.',
-                    came=f"arrays of shape {', '.join(str(tuple(array.shape)) for array in arrays)}",
+                    came=f"arrays of shape {', '.join(shapes)}",
                     expected=", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors),
                 )
             )
         return arrays
 
     def _fitted(self, array: Any, tensor: KerasTensor) -> Any:
-        """An array in the rank of its input: a last axis of size one may be there or not."""
+        """An array in the rank of its input: a last axis of size one may be there or not.
+
+        None stays None, if the input is optional.
+        """
+        if array is None:
+            if getattr(tensor.node.operation, "optional", True):
+                return None
+            raise DataError(
+                message(
+                    f'The input "{tensor.name}" is not optional.',
+                    came="None",
+                    expected=f"an array of shape {tensor.shape}",
+                    mend="give the array, or declare it: keras.Input(..., optional=True).",
+                )
+            )
         shape, wanted = tuple(array.shape), tensor.shape
         found = array
         if len(shape) == len(wanted) - 1 and wanted[-1] == 1:
@@ -440,4 +500,5 @@ def _found(tree: Any, made: Mapping[str, Any]) -> Any:
         if tensor is None:
             raise ArgumentError(message("the graph names a call that was not made.", came=entries))
         return tensor
-    return [_found(item, made) for item in entries]
+    found = [_found(item, made) for item in entries]
+    return tuple(found) if isinstance(tree, tuple) else found

@@ -211,7 +211,7 @@ class Model(Layer):
         return {name: serialize(value) for name, value in config.items()}
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
-        """Compile again from what `get_compile_config` gave; a `compile` of one's own is left to be called."""
+        """Compile again from what `get_compile_config` gave; a `compile` of one's own is left alone."""
         if type(self).compile is not Model.compile:
             warnings.warn(
                 "`compile()` was not called as part of model loading because the model's `compile()` method "
