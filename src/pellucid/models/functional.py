@@ -191,7 +191,6 @@ class Functional(Model):
         if isinstance(given, Mapping):
             items = cast(Mapping[str, Any], given)
             wanted = list(self.input) if isinstance(self.input, dict) else names
-            by_key = dict(zip(sorted(wanted), tensors, strict=True)) if isinstance(self.input, dict) else None
             missing = [name for name in wanted if name not in items]
             if missing:
                 raise DataError(
@@ -202,10 +201,11 @@ class Functional(Model):
                         mend=f"add {', '.join(map(repr, missing))}, or name the inputs: Input(name=...).",
                     )
                 )
-            if by_key is not None:
-                return [items[key] for key in by_key]
+            if isinstance(self.input, dict):
+                # The tensors are in the order of the keys, those of dicts within dicts too.
+                return jax.tree.leaves({key: items[key] for key in wanted}, is_leaf=_is_none)
             return [items[name] for name in names]
-        arrays = jax.tree.leaves(given, is_leaf=lambda leaf: leaf is None)
+        arrays = jax.tree.leaves(given, is_leaf=_is_none)
         if len(arrays) != len(tensors):
             shapes = [str(getattr(array, "shape", None)) for array in arrays]
             raise DataError(
@@ -399,6 +399,10 @@ def _as_functional(kind: type) -> bool:
         "inputs",
         "outputs",
     ]
+
+
+def _is_none(value: Any) -> bool:
+    return value is None
 
 
 def _is_one(value: Any) -> bool:
