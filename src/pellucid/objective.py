@@ -103,8 +103,8 @@ class Objective:
         self._by_dict = False
         if len(_flat(loss)) == 1 and len(_flat(loss_weights)) <= 1:
             # With one loss all is known, but for the number of outputs and what is measured.
-            only = _loss(_only(loss, "loss"))
-            self.targets = [Target(loss=only, weight=_only(loss_weights, "loss_weights"))]
+            only = _loss(_flat(loss)[0])
+            self.targets = [Target(loss=only, weight=next(iter(_flat(loss_weights)), None))]
 
     @property
     def loss(self) -> losses.Loss | None:
