@@ -1,5 +1,6 @@
 """Keras's files: what is saved comes back, whole or not at all, and overwrites nothing it may not."""
 
+import io
 import json
 import os
 import signal
@@ -139,8 +140,9 @@ def test_configurations_are_those_of_keras(found):
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_saved_model_comes_back_with_its_optimizer(trained, tmp_path, zipped):
-    trained.save(tmp_path / "m.keras", zipped=zipped)
-    again = keras.models.load_model(tmp_path / "m.keras")
+    path = tmp_path / ("m.keras" if zipped else "m")
+    trained.save(path, zipped=zipped)
+    again = keras.models.load_model(path)
     np.testing.assert_array_equal(again.predict(X, verbose=0), trained.predict(X, verbose=0))
     assert again.optimizer.get_config() == trained.optimizer.get_config()
     for one, other in zip(again.optimizer.variables, trained.optimizer.variables, strict=True):
@@ -373,3 +375,119 @@ def test_a_file_without_its_vocabulary_is_refused(tmp_path):
             archive.writestr(name, content)
     with pytest.raises(FileError, match="vocabulary"):
         keras.models.load_model(tmp_path / "m.keras")
+
+
+# What layers and models of one's own do.
+
+
+@keras.saving.register_keras_serializable("files_test")
+class Noted(layers.Dense):
+    """A layer that keeps a text and numbers of its own, in the way of Keras."""
+
+    note, numbers = "", np.zeros(2)
+
+    def save_assets(self, inner_path):
+        with open(os.path.join(inner_path, "note.txt"), "w", encoding="utf-8") as file:
+            file.write(self.note)
+
+    def load_assets(self, inner_path):
+        with open(os.path.join(inner_path, "note.txt"), encoding="utf-8") as file:
+            self.note = file.read()
+
+    def save_own_variables(self, store):
+        store["numbers"] = self.numbers
+
+    def load_own_variables(self, store):
+        self.numbers = np.array(store["numbers"])
+
+
+def test_a_layer_of_ones_own_writes_its_assets_into_a_folder(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), Noted(1)])
+    model.layers[0].note, model.layers[0].numbers = "two\nlines", np.array([1.0, 2.0])
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras").layers[0]
+    assert again.note == "two\nlines"
+    assert again.numbers.tolist() == [1.0, 2.0]
+
+
+def test_a_model_goes_into_an_open_file_and_comes_back(trained):
+    file = io.BytesIO()
+    keras.saving.save_model(trained, file)
+    file.seek(0)
+    again = keras.models.load_model(file)
+    np.testing.assert_array_equal(again.predict(X, verbose=0), trained.predict(X, verbose=0))
+
+
+def test_layers_that_are_skipped_keep_their_weights(trained, tmp_path):
+    first, second = trained.layers[0], trained.layers[1]
+    trained.save_weights(tmp_path / "m.weights.h5", objects_to_skip=[first])
+    kept = [weight + 1 for weight in first.get_weights()], second.get_weights()
+    first.set_weights(kept[0])
+    second.set_weights([weight + 1 for weight in kept[1]])
+    trained.load_weights(tmp_path / "m.weights.h5", objects_to_skip=[first])
+    for layer, weights in zip((first, second), kept, strict=True):
+        for one, other in zip(layer.get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@keras.saving.register_keras_serializable("files_test")
+class Compiled(keras.Sequential):
+    """A model that compiles in its own way."""
+
+    def compile(self, *args, **kwargs):
+        super().compile(*args, **kwargs)
+
+
+def test_a_compile_of_ones_own_is_not_called_while_loading(tmp_path):
+    model = Compiled([keras.Input((4,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "m.keras")
+    with pytest.warns(UserWarning, match="was not called as part of model loading"):
+        assert not keras.models.load_model(tmp_path / "m.keras").compiled
+
+
+@keras.saving.register_keras_serializable("files_test")
+class Factored(layers.Layer):
+    """A layer whose class cannot be made of its configuration, since it expects an object."""
+
+    def __init__(self, scale=None, **kwargs):
+        super().__init__(**kwargs)
+        if isinstance(scale, dict):
+            raise TypeError("scale is a layer")
+        self.scale = scale
+
+    def get_config(self):
+        return {**super().get_config(), "scale": keras.saving.serialize_keras_object(self.scale)}
+
+    def call(self, inputs):
+        return self.scale(inputs)
+
+
+def test_a_part_that_its_class_cannot_be_made_of_is_a_type_error(tmp_path):
+    keras.Sequential([keras.Input((4,)), Factored(layers.Dense(1))]).save(tmp_path / "m.keras")
+    with pytest.raises(TypeError, match="explicitly deserialized") as caught:
+        keras.models.load_model(tmp_path / "m.keras")
+    assert isinstance(caught.value, FileError)
+
+
+def test_a_list_that_holds_itself_is_saved(tmp_path):
+    @keras.saving.register_keras_serializable("files_test")
+    class Circle(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.blocks = []
+            self.blocks.append(self.blocks)
+            self.line = layers.Dense(1)
+
+        def call(self, inputs):
+            return self.line(inputs)
+
+    model = Circle()
+    wanted = model(X)
+    model.save(tmp_path / "m.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "m.keras")(X), wanted)
+
+
+def test_a_folder_is_not_named_as_a_file(trained, tmp_path):
+    with pytest.raises(ArgumentError, match="should not end in"):
+        trained.save(tmp_path / "m.keras", zipped=False)

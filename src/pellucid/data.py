@@ -230,7 +230,10 @@ def _nested(value: Any, what: str, count: int | None = None, texts: bool = False
     """One array, or a list or dict of them: `count` of them, if that is known."""
     if isinstance(value, Mapping):
         items = cast(Mapping[str, Any], value)
-        return {name: as_numbers(item, f"{what}[{name!r}]", texts) for name, item in items.items()}
+        return {
+            name: None if item is None else as_numbers(item, f"{what}[{name!r}]", texts)
+            for name, item in items.items()
+        }
     if isinstance(value, list | tuple):
         entries = list(cast(Sequence[Any], value))
         if len(entries) == 1 and count in (None, 1) and getattr(entries[0], "ndim", 0) > 1:

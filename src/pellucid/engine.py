@@ -310,9 +310,10 @@ def compiled(function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
     text = lowered.as_text()
     if "callback" in text:
         return lowered.compile()
-    # The text leaves out arguments that are not used, and they must have the same shapes, too.
+    # The text leaves out arguments that are not used, and they must have the same shapes, too; and it
+    # does not say whether outputs are a list, or a dict by which names.
     shapes = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(args)]
-    place = f"{jax.default_backend()} {jax.tree.structure(args)} {shapes}"
+    place = f"{jax.default_backend()} {jax.tree.structure(args)} {lowered.out_tree} {shapes}"
     key = hashlib.sha256(f"{text}{place}".encode()).hexdigest()
     if key in _kept:
         _kept.move_to_end(key)

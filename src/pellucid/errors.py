@@ -5,9 +5,11 @@
     +-- DataError         (ValueError)    rows, columns, labels or tables that cannot be used
     +-- ArgumentError     (ValueError)    an argument that cannot mean anything
     |   +-- UnknownNameError              a loss, layer, metric... that does not exist
+    |   |   +-- UnknownOutputError (KeyError)  an output that the model does not have
     |   +-- KindError     (TypeError)     something of another kind than is needed
     +-- StateError        (RuntimeError)  the right call at the wrong time: predict before fit, ...
     +-- FileError         (ValueError)    a file that is missing, damaged, or of another kind
+    |   +-- PartError     (TypeError)     a part of a file that its class cannot be made of
     +-- MissingError                      what a script asks Keras or TensorFlow for, and is not here
         +-- MissingNameError    (AttributeError)
         +-- MissingModuleError  (ModuleNotFoundError)
@@ -41,6 +43,13 @@ class UnknownNameError(ArgumentError):
     """A name that does not exist here."""
 
 
+class UnknownOutputError(UnknownNameError, KeyError):
+    """An output that the model does not have. Also a KeyError, because Keras raises that."""
+
+    def __str__(self) -> str:
+        return ValueError.__str__(self)  # a KeyError shows the repr of its text
+
+
 class KindError(ArgumentError, TypeError):
     """Something of another kind than is needed. Also a TypeError, because Keras raises that."""
 
@@ -51,6 +60,10 @@ class StateError(PellucidError, RuntimeError, ValueError):
 
 class FileError(PellucidError, ValueError):
     """A file that is missing, damaged, or of another kind."""
+
+
+class PartError(FileError, TypeError):
+    """A part of a file that its class cannot be made of. Also a TypeError, because Keras raises that."""
 
 
 class MissingError(PellucidError):

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from pellucid.arrays import Shape, as_array, floatx, sizes
 from pellucid.errors import ArgumentError, UnknownNameError, did_you_mean, message
 from pellucid.formula import Expression, Unit, derivative, times, wrapped
-from pellucid.naming import automatic_name, serialize, snake_case
+from pellucid.naming import automatic_name, deserialize, serialize, snake_case
 from pellucid.variables import current_scope
 
 #: Sizes that stand for unknown ones, of rows and of other axes: what differs between two traces is unknown.
@@ -165,7 +165,8 @@ def register(function: Callable[..., Any]) -> None:
 
 def get_item(x: Any, key: Any) -> Any:
     """The part of an array that a key names."""
-    return x[key]
+    # A file has lists in the place of tuples.
+    return x[tuple(cast(list[Any], key)) if isinstance(key, list) else key]
 
 
 class Node:
@@ -386,7 +387,8 @@ class Operation:
                     f'there is no operation "{name}".', came=name, expected=did_you_mean(name, OPERATIONS)
                 )
             )
-        settings = {key: value for key, value in dict(written.get("config") or {}).items() if key != "dtype"}
+        config = dict(written.get("config") or {})
+        settings = {key: deserialize(value) for key, value in config.items() if key != "dtype"}
         return cls(OPERATIONS[name], **settings)
 
     def __repr__(self) -> str:
@@ -579,16 +581,18 @@ class Graph:
         """The names of the operations that the outputs come from."""
         return [_history(tensor).operation.name for tensor in self.flat_outputs]
 
-    def __call__(self, arrays: Sequence[Any], **context: Any) -> Any:
-        """The outputs for arrays in place of the inputs.
+    def __call__(self, arrays: Sequence[Any], call: Callable[..., Any] | None = None, **context: Any) -> Any:
+        """The outputs for arrays, or other tensors, in place of the inputs.
 
         Args:
             arrays: one for each of `flat_inputs`.
+            call: what is done instead of calling the operation: (operation, *args, **kwargs) -> outputs.
             context: `training`, handed to operations that take it.
         """
         values: dict[int, Any] = dict(zip(map(id, self.flat_inputs), arrays, strict=True))
 
         def filled(tree: Any) -> Any:
+            # Optional inputs may be None.
             return jax.tree.map(
                 lambda leaf: values[id(leaf)] if isinstance(leaf, KerasTensor) else leaf, tree
             )
@@ -599,7 +603,9 @@ class Graph:
             args, kwargs = filled(node.args), filled(node.kwargs)
             if not isinstance(node.operation, Operation):
                 kwargs = {**context, **kwargs}
-            outputs = node.operation(*args, **kwargs)
+            outputs = (node.operation if call is None else functools.partial(call, node.operation))(
+                *args, **kwargs
+            )
             for tensor, value in zip(node.outputs, jax.tree.leaves(outputs), strict=True):
                 values[id(tensor)] = value
         return filled(self.outputs)

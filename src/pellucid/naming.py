@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 
-from pellucid.errors import ArgumentError, UnknownNameError, did_you_mean, message
+from pellucid.errors import ArgumentError, KindError, UnknownNameError, did_you_mean, message
 
 T = TypeVar("T")
 
@@ -325,7 +325,7 @@ def _special(kind: str, **config: Any) -> dict[str, Any]:
 
 
 def _serialize_object(value: Any) -> dict[str, Any]:
-    kind = type(value)
+    kind = _written_class(type(value))
     own = kind in _registered_names or not is_ours(kind)
     config = value.get_config()
     if kind.get_config is not Configurable.get_config:
@@ -351,6 +351,11 @@ def _serialize_object(value: Any) -> dict[str, Any]:
         else:
             shared[id(value)] = value, written  # the object too, so that its number stays its own
     return written
+
+
+def _written_class(kind: type) -> type:
+    """The class as it was written, if models of it are of a class that was made from it."""
+    return vars(kind).get("made_from", kind)
 
 
 def _serialize_function(function: Any) -> Any:
@@ -419,7 +424,13 @@ def made(config: Mapping[str, Any], catalogue: Catalogue | None = None) -> Any:
         return found
     arguments = {} if inner is None else inner
     if not isinstance(arguments, Mapping) or not hasattr(found, "from_config"):
-        raise ArgumentError(message(f"{name} cannot be made of this.", came=repr(inner)))
+        raise KindError(
+            message(
+                f"Unable to reconstruct an instance of {name}.",
+                came=repr(inner),
+                expected="a dict of arguments, and a class with get_config and from_config",
+            )
+        )
     thing = cast(Any, found).from_config(dict(cast(Mapping[str, Any], arguments)))
     if (shape := config.get("build_config")) and not getattr(thing, "built", True):
         thing.build_from_config(shape)
@@ -443,7 +454,7 @@ def _made_special(name: str, inner: Any) -> Any:
         return slice(*(deserialize(inner[end]) for end in ("start", "stop", "step")))
     if name == "__ellipsis__":
         return Ellipsis
-    raise ArgumentError(
+    raise KindError(
         message(
             "code in a configuration is never run." if name == "__lambda__" else f"{name} is not known here.",
             came=name,
@@ -467,7 +478,7 @@ def _is_keras(module: Any) -> bool:
 
 def _found_class(name: str, config: Mapping[str, Any], catalogue: Catalogue | None) -> Any:
     """The class of a configuration: the user's own by its registered name, ours by its place in Keras."""
-    module, registered = config.get("module"), config.get("registered_name")
+    module, registered = config.get("module"), config.get("registered_name") or None
     unplaced = module is None and registered in (None, name)
     if registered is not None and (own := get_registered_object(registered)) is not None:
         return own
@@ -497,14 +508,26 @@ def _found_function(config: Mapping[str, Any], catalogue: Catalogue | None) -> A
     """The function of a configuration."""
     name, module = config.get("config"), config.get("module")
     if not isinstance(name, str):
-        raise ArgumentError(message("a function goes by its name.", came=repr(name)))
+        raise KindError(message("a function goes by its name.", came=repr(name)))
     if (own := get_registered_object(name)) is not None:
         return own
+    registered = config.get("registered_name") or name
     known = _catalogues if catalogue is None else [catalogue]
     if _is_keras(module) or module is None:
         for each in known:
             if isinstance(found := each.entries.get(name), types.FunctionType):
-                return found
+                if registered in (name, "function"):
+                    return found
+                raise ArgumentError(
+                    message(
+                        f"{name} is a function of Keras, and was not registered under another name.",
+                        came=f"registered_name={registered!r}",
+                    )
+                )
+        # Files of Keras 3.6 and before name registered functions without their package.
+        for whole, own in {**_registered, **_custom}.items():
+            if whole.endswith(f">{name}"):
+                return own
     names = [each for catalogue in known for each in catalogue.entries]
     raise UnknownNameError(
         message(

@@ -16,7 +16,7 @@ import numpy as np
 
 from pellucid import losses, metrics
 from pellucid.arrays import Array, Arrays, as_array, as_float
-from pellucid.errors import ArgumentError, StateError, message
+from pellucid.errors import ArgumentError, StateError, UnknownOutputError, message
 from pellucid.layers.layer import declares
 from pellucid.metrics import Mean, Metric
 from pellucid.metrics import get as find_metric
@@ -103,8 +103,8 @@ class Objective:
         self._by_dict = False
         if len(_flat(loss)) == 1 and len(_flat(loss_weights)) <= 1:
             # With one loss all is known, but for the number of outputs and what is measured.
-            only = _loss(_only(loss, "loss"))
-            self.targets = [Target(loss=only, weight=_only(loss_weights, "loss_weights"))]
+            only = _loss(_flat(loss)[0])
+            self.targets = [Target(loss=only, weight=next(iter(_flat(loss_weights)), None))]
 
     @property
     def loss(self) -> losses.Loss | None:
@@ -379,18 +379,18 @@ def _by_output(given: Any, what: str, names: list[str], outputs: Any, several: b
     if _is_dict(given):
         unknown = set(given) - set(names)
         if unknown or (what == "loss" and not given):
-            raise ArgumentError(
+            raise UnknownOutputError(
                 message(
                     f"`{what}` names outputs that the model does not have.",
                     came=", ".join(map(repr, given)),
                     expected=", ".join(map(repr, names)),
                 )
             )
-        return [given.get(name) for name in names]
+        return [_entry(given.get(name), what) for name in names]
     if isinstance(given, list | tuple):
         entries = list(cast(Sequence[Any], given))
         if len(entries) == len(names):
-            return entries
+            return [_entry(each, what) for each in entries]
         raise ArgumentError(
             message(
                 f"this model has {len(names)} outputs, and so as many entries in `{what}`.",
@@ -411,17 +411,22 @@ def _by_output(given: Any, what: str, names: list[str], outputs: Any, several: b
     )
 
 
+def _entry(value: Any, what: str) -> Any:
+    """What was given for one output: the loss or factor itself, also if it comes in a list of one."""
+    return _only(value, what) if what in ("loss", "loss_weights") else value
+
+
 def _only(value: Any, what: str) -> Any:
-    """One thing, also when it comes in a list or dict of one."""
+    """One thing, also when it comes in a list or dict of one, or in a list in a dict."""
     if _is_dict(value):
         value = list(cast(Mapping[str, Any], value).values())
     if isinstance(value, list | tuple):
         entries = cast(Sequence[Any], value)
         if len(entries) != 1:
             raise ArgumentError(
-                message(f"this model has one output, and so one {what}.", came=f"{len(entries)} of them")
+                message(f"one output has one {what}.", came=f"{len(entries)} of them: {entries}")
             )
-        return entries[0]
+        return _only(entries[0], what)
     return value
 
 

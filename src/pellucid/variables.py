@@ -22,7 +22,7 @@ import numpy as np
 
 from pellucid.arrays import Array, ArrayLike, as_array, floatx, is_float
 from pellucid.errors import ArgumentError, ShapeError, StateError, message
-from pellucid.naming import automatic_name
+from pellucid.naming import Catalogue, automatic_name
 
 #: Counts the changes to what variables there are and which are trained, so that others can see
 #: with one look that nothing has changed.
@@ -451,12 +451,19 @@ class Variable:
     __gt__, __ge__ = _forward("gt"), _forward("ge")
 
 
+#: Where configurations find it.
+SEED_GENERATORS = Catalogue("seed generator")
+
+
+@SEED_GENERATORS.entry()
 class SeedGenerator:
     """The position in a seed's stream of random numbers, kept in a variable.
 
     Each draw uses the key `[seed, position]` and moves one position on, so what a training step
     draws depends on the seed and the number of the step, and on nothing else.
     """
+
+    namespace = "keras.random"
 
     def __init__(self, seed: int | None = None, name: str | None = None, path: str = "") -> None:
         from pellucid.seeds import draw_seed, key

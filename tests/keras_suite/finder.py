@@ -32,7 +32,7 @@ ELSEWHERE = {
     "ops": ["pellucid.ops", "keras_suite.backend"],
     "optimizers.schedules": ["pellucid.schedules"],
     "random": ["pellucid.random", "pellucid.variables"],
-    "saving": ["pellucid.saving", "keras_suite.backend"],
+    "saving": ["pellucid.saving", "keras_suite.backend", "keras_suite.privates"],
     "testing": ["keras_suite.testing"],
     "utils": ["pellucid.utils", "keras_suite.backend"],
 }

@@ -1,6 +1,8 @@
 """What Keras's tests reach into, under the names that Pellucid has for it."""
 
 from pellucid import losses
+from pellucid.keras_files import archive
+from pellucid.layers import Layer
 from pellucid.optimizers import Nadam, Optimizer
 
 Optimizer._clip_gradients = Optimizer.clip
@@ -24,3 +26,12 @@ class AUCSummationMethod:
     """The same for ways to sum."""
 
     INTERPOLATION, MAJORING, MINORING = "interpolation", "majoring", "minoring"
+
+
+def _flat_layers(layer, include_self=True, recursive=True):
+    inner = [each for held in layer.sublayers for each in (_flat_layers(held) if recursive else [held])]
+    return [layer, *inner] if include_self else inner
+
+
+Layer._flatten_layers = _flat_layers
+_CONFIG_FILENAME, _METADATA_FILENAME = archive.CONFIG, archive.METADATA

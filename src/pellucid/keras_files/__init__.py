@@ -15,18 +15,19 @@ import datetime
 import io
 import json
 import os
+import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pellucid import run_files
-from pellucid.errors import ArgumentError, FileError, StateError, UnknownNameError, message
+from pellucid.errors import ArgumentError, FileError, PartError, StateError, UnknownNameError, message
 from pellucid.keras_files import archive, hdf5, layout
 from pellucid.keras_files.archive import ENDING, WEIGHTS_ENDING
-from pellucid.naming import custom_object_scope, made, reading_a_file, serialize, writing_a_file
+from pellucid.naming import custom_object_scope, is_ours, made, reading_a_file, serialize, writing_a_file
 from pellucid.variables import room_for
 
 #: The version of Keras whose format is written.
@@ -42,7 +43,8 @@ def save_model(
 
     Args:
         model: the model.
-        filepath: a name that ends in `.keras`; with `.pellucid`, a run file of the model alone.
+        filepath: a name that ends in `.keras`, or an open file of bytes; with `.pellucid`, a run
+            file of the model alone.
         overwrite: whether a file that is there may be written over.
         zipped: False writes a folder of the same members.
 
@@ -50,8 +52,11 @@ def save_model(
         FileError: if it cannot be written there.
         ArgumentError: if the model holds what cannot be written down, such as a lambda.
     """
-    path = Path(filepath)
     _refuse_arguments("save", kwargs)
+    if hasattr(filepath, "write"):
+        archive.pack(filepath, _members(model))
+        return
+    path = Path(filepath)
     _require_free(path, overwrite)
     if path.suffix == run_files.ENDING:
         _require_built(model, "save")
@@ -60,17 +65,29 @@ def save_model(
         return
     if path.suffix != ENDING and zipped is not False:
         raise _other_ending(path, "model.save('model.keras')")
+    if path.suffix == ENDING and zipped is False:
+        raise ArgumentError(
+            message(
+                f"the name of a folder should not end in {ENDING}.",
+                came=str(path),
+                mend=f"save it as {path.stem}, or leave zipped=False out.",
+            )
+        )
+    archive.write(path, _members(model), zipped is not False)
+
+
+def _members(model: Any) -> dict[str, bytes]:
+    """What a file of a model holds."""
     with writing_a_file():
         config = serialize(model)
     now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     metadata = {"keras_version": KERAS_VERSION, "date_saved": now}
-    members = {
+    return {
         archive.METADATA: json.dumps(metadata).encode(),
         archive.CONFIG: _as_json(config).encode(),
         archive.WEIGHTS: _packed(model),
         **_assets(model),
     }
-    archive.write(path, members, zipped is not False)
 
 
 def load_model(
@@ -82,7 +99,7 @@ def load_model(
     """Read a model that `save_model`, here or in Keras, wrote.
 
     Args:
-        filepath: the file.
+        filepath: its name, or an open file of bytes.
         custom_objects: layers, losses, functions, ... of your own, by name.
         compile: whether the model is compiled as it was, and its optimizer goes on where it was.
         safe_mode: accepted; code in a file is never run, whatever is said here.
@@ -90,7 +107,8 @@ def load_model(
     Raises:
         FileError: if there is no such file, or it is damaged, or holds what is not known or not allowed.
     """
-    path = Path(filepath)
+    is_open = hasattr(filepath, "read")
+    path = Path(f"a file{ENDING}" if is_open else filepath)
     with custom_object_scope(custom_objects):
         if path.suffix == run_files.ENDING:
             return run_files.build(run_files.read(path), path)
@@ -98,7 +116,7 @@ def load_model(
             raise _other_ending(
                 path, "save the model as model.save('model.keras') with Keras 3, and load that"
             )
-        members = archive.read(path)
+        members = archive.unpack(path, filepath) if is_open else archive.read(path)
         config = archive.described(path, members)
         arrays = _arrays(path, members[archive.WEIGHTS])
         if not compile:
@@ -114,14 +132,27 @@ def load_model(
 
 
 def save_weights(
-    model: Any, filepath: FilePath, overwrite: bool = True, max_shard_size: float | None = None
+    model: Any,
+    filepath: FilePath,
+    overwrite: bool = True,
+    max_shard_size: float | None = None,
+    objects_to_skip: Sequence[Any] | None = None,
+    **kwargs: Any,
 ) -> None:
     """Write a model's weights, and what its optimizer remembers, into a `.weights.h5` file.
+
+    Args:
+        model: the model.
+        filepath: a name that ends in `.weights.h5`.
+        overwrite: whether a file that is there may be written over.
+        max_shard_size: must be None: there is one file.
+        objects_to_skip: layers whose weights are left out.
 
     Raises:
         FileError: if it cannot be written there.
         StateError: if the model has no weights yet.
     """
+    _refuse_arguments("save_weights", kwargs)
     path = Path(filepath)
     if not path.name.endswith(WEIGHTS_ENDING) or max_shard_size is not None:
         raise ArgumentError(
@@ -135,18 +166,25 @@ def save_weights(
         )
     _require_built(model, "save_weights")
     _require_free(path, overwrite)
-    content = _packed(model)
+    content = _packed(model, objects_to_skip or ())
     with run_files.written_whole(path) as beside:
         beside.write_bytes(content)
 
 
-def load_weights(model: Any, filepath: FilePath, skip_mismatch: bool = False, **kwargs: Any) -> None:
+def load_weights(
+    model: Any,
+    filepath: FilePath,
+    skip_mismatch: bool = False,
+    objects_to_skip: Sequence[Any] | None = None,
+    **kwargs: Any,
+) -> None:
     """Give a model the weights of a `.weights.h5` or `.keras` file.
 
     Args:
         model: a model that is built, with the same layers.
         filepath: the file.
         skip_mismatch: whether layers that do not fit keep their weights, with a warning.
+        objects_to_skip: layers that keep the weights that they have.
 
     Raises:
         FileError: if there is no such file, or it is damaged, or does not fit.
@@ -161,7 +199,7 @@ def load_weights(model: Any, filepath: FilePath, skip_mismatch: bool = False, **
         content = _content(path)
     else:
         raise _other_ending(path, f"a {WEIGHTS_ENDING} file, as model.save_weights of Keras 3 writes it")
-    _give(path, model, _arrays(path, content), skip_mismatch)
+    _give(path, model, _arrays(path, content), skip_mismatch, objects_to_skip or ())
 
 
 def to_json(model: Any, **kwargs: Any) -> str:
@@ -194,13 +232,13 @@ def _as_json(config: Any, **kwargs: Any) -> str:
         raise ArgumentError(message("this model cannot be written down.", came=problem)) from None
 
 
-def _packed(model: Any) -> bytes:
+def _packed(model: Any, skipped: Sequence[Any] = ()) -> bytes:
     """The weights as HDF5, as Keras lays them out."""
     import h5py
 
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
-        for path, thing in layout.parts(model):
+        for path, thing in layout.parts(model, skipped):
             group = file.require_group(f"{path}/vars" if path else "vars")
             if isinstance(name := getattr(thing, "name", None), str):
                 group.attrs["name"] = name
@@ -235,6 +273,16 @@ def _made(path: Path, config: Mapping[str, Any], numbers: int) -> Any:
                 mend='load_model(path, custom_objects={"Name": Name}).',
             )
         ) from None
+    except TypeError as problem:
+        raise PartError(
+            message(
+                f"{path} holds parts that their classes cannot be made of.",
+                came=_first_line(problem),
+                expected="what the class's get_config gave; layers and models in it are explicitly "
+                "deserialized in its from_config",
+                mend="write from_config, and keras.saving.deserialize_keras_object in it.",
+            )
+        ) from None
     except Exception as problem:  # whatever a layer says about arguments that it cannot use
         raise archive.damaged(path, f"no model can be made of it: {_first_line(problem)}") from None
 
@@ -248,7 +296,13 @@ def _model_of(config: Mapping[str, Any]) -> Any:
     return model
 
 
-def _give(path: Path, model: Any, arrays: Mapping[str, NumPy], skip_mismatch: bool = False) -> None:
+def _give(
+    path: Path,
+    model: Any,
+    arrays: Mapping[str, NumPy],
+    skip_mismatch: bool = False,
+    skipped: Sequence[Any] = (),
+) -> None:
     """Give the model its numbers; say which layers they do not fit."""
     failed: list[str] = []
 
@@ -256,7 +310,7 @@ def _give(path: Path, model: Any, arrays: Mapping[str, NumPy], skip_mismatch: bo
         failed.append(f"{getattr(thing, 'name', type(thing).__name__)} ({where}): {_first_line(problem)}")
 
     try:
-        layout.load(model, layout.groups(arrays), fails)
+        layout.load(model, layout.groups(arrays), fails, skipped)
     except Exception as problem:
         raise archive.damaged(path, _first_line(problem)) from None
     if failed and skip_mismatch:
@@ -278,8 +332,18 @@ def _assets(model: Any) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for path, thing in layout.parts(model):
         files: dict[str, list[str]] = {}
-        if hasattr(thing, "save_assets"):
+        if hasattr(thing, "save_assets") and is_ours(type(thing).save_assets):
             thing.save_assets(files)
+        elif hasattr(thing, "save_assets"):
+            # A layer of one's own writes into a folder, as in Keras.
+            with tempfile.TemporaryDirectory() as folder:
+                thing.save_assets(folder)
+                files = {
+                    each.name: each.read_bytes().decode().split("\n")
+                    for each in Path(folder).iterdir()
+                    if not each.is_dir()
+                }
+            _require_texts(thing, files)
         found |= {f"assets/{path}/{name}": "\n".join(lines).encode() for name, lines in files.items()}
     return found
 
@@ -290,7 +354,27 @@ def _load_assets(model: Any, assets: Mapping[str, bytes]) -> None:
             continue
         begin = f"assets/{path}/"
         own = {name.removeprefix(begin): text for name, text in assets.items() if name.startswith(begin)}
-        thing.load_assets({name: text.decode().split("\n") for name, text in own.items() if "/" not in name})
+        own = {name: text for name, text in own.items() if "/" not in name}
+        if is_ours(type(thing).load_assets):
+            thing.load_assets({name: text.decode().split("\n") for name, text in own.items()})
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in own.items():
+                (Path(folder) / name).write_bytes(text)
+            thing.load_assets(folder)
+
+
+def _require_texts(thing: Any, names: Iterable[str]) -> None:
+    """Raise ArgumentError if a file could not be read with these texts in it."""
+    for name in names:
+        if not archive.ASSET.fullmatch(f"assets/{name}"):
+            raise ArgumentError(
+                message(
+                    f"{thing.describe()} keeps a file that a model file cannot hold.",
+                    came=name,
+                    expected="texts whose names end in .txt or .json",
+                )
+            )
 
 
 # What is refused.

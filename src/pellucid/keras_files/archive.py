@@ -44,7 +44,13 @@ def write(path: Path, members: Mapping[str, bytes], zipped: bool = True) -> None
     if not zipped:
         _write_folder(path, members)
         return
-    with written_whole(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
+    with written_whole(path) as beside:
+        pack(beside, members)
+
+
+def pack(file: Any, members: Mapping[str, bytes]) -> None:
+    """Write the members as a zip into a file, by name or open."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             # One fixed date, as for Keras's own members.
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
@@ -71,7 +77,7 @@ def read(path: Path) -> dict[str, bytes]:
         if path.is_dir():
             return _from_folder(path)
         with open(path, "rb") as file:
-            return _from_zip(path, file)
+            return unpack(path, file)
     except FileNotFoundError:
         raise FileError(
             message("there is no such file.", came=str(path), expected=f"a {ENDING} file of model.save")
@@ -82,8 +88,13 @@ def read(path: Path) -> dict[str, bytes]:
         ) from None
 
 
-def _from_zip(path: Path, file: Any) -> dict[str, bytes]:
-    size = os.fstat(file.fileno()).st_size
+def unpack(path: Path, file: Any) -> dict[str, bytes]:
+    """The members of an open file, which messages call `path`.
+
+    Raises:
+        FileError: if it holds other members than it may.
+    """
+    size = file.seek(0, os.SEEK_END)
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()

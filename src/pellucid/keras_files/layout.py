@@ -15,14 +15,18 @@ from pellucid.naming import is_ours, snake_case
 from pellucid.optimizers import Optimizer
 
 
-def parts(thing: Any) -> Iterator[tuple[str, Any]]:
+def parts(thing: Any, skipped: Sequence[Any] = ()) -> Iterator[tuple[str, Any]]:
     """A model and all that is in it, each with its path, in Keras's order; the model's own path is "".
+
+    Args:
+        thing: the model.
+        skipped: parts that are left out, with all that is in them.
 
     >>> from pellucid import layers
     >>> [path for path, _ in parts(layers.Dense(1))]
     ['']
     """
-    yield from _parts(thing, "", set())
+    yield from _parts(thing, "", {id(each) for each in skipped})
 
 
 def _parts(thing: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
@@ -99,6 +103,7 @@ def load(
     model: Any,
     stored: Mapping[str, Mapping[str, Any]],
     fails: Callable[[Any, str, Exception], None],
+    skipped: Sequence[Any] = (),
 ) -> None:
     """Give a model and all that is in it their numbers.
 
@@ -106,8 +111,9 @@ def load(
         model: the model.
         stored: what `groups` found in a file.
         fails: is told of each part that its numbers do not fit, and why.
+        skipped: parts that keep the numbers that they have.
     """
-    for path, thing in parts(model):
+    for path, thing in parts(model, skipped):
         own = dict(stored.get(path, {}))
         if isinstance(thing, Optimizer):
             _make_slots(thing, own, model, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ class InputLayer(Layer):
     rows_independent = elementwise = supports_masking = True
     shown_when_opened = False
     unwritten = (*Layer.unwritten, "shape", "input_tensor")
-    fixed = {"sparse": False, "ragged": False, "optional": False}
+    fixed = {"sparse": False, "ragged": False}
 
     def __init__(
         self,
@@ -51,8 +52,11 @@ class InputLayer(Layer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if "input_shape" in kwargs:
+            warnings.warn("Argument `input_shape` is deprecated. Use `shape` instead.", stacklevel=2)
         if input_tensor is not None:
-            batch_shape, dtype = input_tensor.shape, dtype or input_tensor.dtype
+            _require_like(input_tensor, shape, batch_size, batch_shape, dtype, sparse)
+            shape, batch_shape, dtype = None, input_tensor.shape, input_tensor.dtype
         dtype = str(dtype or floatx())
         super().__init__(dtype=dtype, name=name)
         if shape is None and batch_shape is None:
@@ -75,10 +79,12 @@ class InputLayer(Layer):
             if size is not None:
                 positive("shape", size, "Input")
         self.batch_shape: Shape = tuple(whole)
-        self.sparse, self.optional = bool(sparse), optional
+        self.sparse, self.ragged, self.optional = bool(sparse), bool(ragged), optional
         self.declared_shape = self.batch_shape
         self.built = True
-        Node(self, (), {}, input_tensor or KerasTensor(self.batch_shape, dtype, name=self.name))
+        if input_tensor is None:
+            input_tensor = KerasTensor(self.batch_shape, dtype, name=self.name)
+        Node(self, (), {}, input_tensor)
 
     def changed_arguments(self) -> dict[str, Any]:
         """The shape of a batch says what the other arguments said."""
@@ -100,6 +106,33 @@ class InputLayer(Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of what comes in."""
         return input_shape
+
+
+def _require_like(
+    tensor: KerasTensor, shape: Any, batch_size: Any, batch_shape: Any, dtype: Any, sparse: Any
+) -> None:
+    """Raise ArgumentError if what is said beside `input_tensor` is not so of it."""
+    if not isinstance(tensor, KerasTensor):
+        raise ArgumentError(
+            message("Argument `input_tensor` must be a KerasTensor.", came=type(tensor).__name__)
+        )
+    said = {
+        "shape": (shape and tuple(shape), tensor.shape[1:]),
+        "batch_size": (batch_size, tensor.shape[0]),
+        "batch_shape": (batch_shape and tuple(batch_shape), tensor.shape),
+        "dtype": (dtype and str(dtype), tensor.dtype),
+        "sparse": (sparse, tensor.sparse),
+    }
+    for name, (given, own) in said.items():
+        if given is not None and given != own:
+            raise ArgumentError(
+                message(
+                    "When providing the `input_tensor` argument, you cannot provide an incompatible "
+                    f"`{name}` argument.",
+                    came=f"{name}={given}",
+                    expected=own,
+                )
+            )
 
 
 def Input(
@@ -255,7 +288,8 @@ class Dense(Layer):
         z = jnp.matmul(inputs, as_array(self.kernel.value))
         if self.use_bias:
             z = z + as_array(self.bias.value)
-        return self.activation(self.hand_out("z", z))
+        z = self.hand_out("z", z)
+        return z if self.activation is None else self.activation(z)
 
     def formula(self, unit: Unit) -> Expression | None:
         """z_j = sum_i x_i * kernel_ij + bias_j; a_j = g(z_j)."""

@@ -22,7 +22,7 @@ from pellucid import constraints, dtype_policies, initializers, regularizers
 from pellucid.arrays import Array, Arrays, Shape, as_array, floatx, is_float
 from pellucid.errors import ArgumentError, KindError, ShapeError, StateError, message
 from pellucid.formula import Expression, Unit, derivative, times
-from pellucid.graph import KerasTensor, Node, any_symbols, traced_outputs
+from pellucid.graph import KerasTensor, Node, any_symbols, symbols, traced_outputs
 from pellucid.layers.input_spec import require_input
 from pellucid.masks import mask_of, with_mask
 from pellucid.naming import Catalogue, Configurable, automatic_name, is_ours, snake_case
@@ -281,6 +281,8 @@ class Layer(Configurable):
         require_input(self.input_spec, next(iter(given.values()), None), self.name)
         if not self._is_ready():
             self._build_for_arguments(given)
+        elif given and symbols(first := next(iter(given.values()))):
+            self.check_input(first)
         outputs = self.compute_output_spec(*args, **kwargs)
         if training is not None and takes(type(self).call, "training"):
             kwargs = {**kwargs, "training": training}
@@ -428,8 +430,8 @@ class Layer(Configurable):
     def expects_last(self, inputs: Arrays, size: int, weights: str) -> None:
         """Raise ShapeError if the rows do not end in an axis of this size."""
         came = tuple(inputs.shape)
-        if came and came[-1] == size:
-            return
+        if came and came[-1] in (size, None):
+            return  # an axis of unknown size may turn out to be of this
         place, before = self.place or ("this layer", "")
         origin = f", from {before}" if before else ""
         raise ShapeError(
@@ -577,6 +579,7 @@ class Layer(Configurable):
     def _held(self) -> Iterator[Any]:
         """The variables, seed generators and layers that this layer holds, in the order it got them."""
         seen: set[int] = set()
+        around: list[int] = []
 
         def walk(value: Any) -> Iterator[Any]:
             if isinstance(value, Variable | SeedGenerator | Layer):
@@ -584,8 +587,12 @@ class Layer(Configurable):
                     seen.add(id(value))
                     yield value
             elif isinstance(value, list | tuple):
+                if id(cast(Any, value)) in around:
+                    return  # a list that holds itself
+                around.append(id(cast(Any, value)))
                 for item in cast(Sequence[Any], value):
                     yield from walk(item)
+                around.pop()
             elif isinstance(value, dict):
                 for item in cast(dict[Any, Any], value).values():
                     yield from walk(item)

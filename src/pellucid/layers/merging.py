@@ -394,7 +394,10 @@ class Concatenate(_Merge):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The masks, joined; inputs without one count."""
-        if mask is None or all(each is None for each in mask):
+        if mask is None:
+            return None
+        self._paired_masks(inputs, mask)
+        if all(each is None for each in mask):
             return None
         wide: list[Any] = []
         for array, own in zip(inputs, mask, strict=True):

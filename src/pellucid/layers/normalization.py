@@ -13,7 +13,7 @@ import numpy as np
 
 from pellucid import constraints, initializers, regularizers
 from pellucid.arrays import Array, Shape, as_array
-from pellucid.errors import ShapeError, message
+from pellucid.errors import KindError, ShapeError, message
 from pellucid.formula import Expression, Let, Number, Rounded, Unit, indexed, sqrt, sum_of, times
 from pellucid.layers.layer import CATALOGUE, Layer
 from pellucid.variables import Variable
@@ -324,6 +324,14 @@ class LayerNormalization(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        axes = list(axis) if isinstance(axis, list | tuple) else [axis]
+        if not all(isinstance(each, int) for each in axes):
+            raise KindError(
+                message(
+                    f"Expected an int or a list/tuple of ints for the argument 'axis' of {self.describe()}.",
+                    came=repr(axis),
+                )
+            )
         self.axis = axis
         self.epsilon, self.center, self.scale = epsilon, center, scale
         self.beta_initializer = initializers.get(beta_initializer)

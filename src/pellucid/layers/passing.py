@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import jax
@@ -95,7 +95,18 @@ class Lambda(Layer):
         self.mask = _function(mask) if isinstance(mask, str | Mapping) else mask
         named = isinstance(output_shape, str | Mapping)
         self._output_shape = _function(output_shape) if named else output_shape
+        if isinstance(output_shape, list):
+            # As files have it.
+            self._output_shape = tuple(cast(Sequence[int | None], output_shape))
         self._asks = set(inspect.signature(self.function).parameters) & {"mask", "training"}
+
+    def changed_arguments(self) -> dict[str, Any]:
+        """The shape is a tuple, also where a file had a list."""
+        shape = self._output_shape
+        return {
+            **super().changed_arguments(),
+            **({"output_shape": shape} if isinstance(shape, tuple) else {}),
+        }
 
     def call(self, inputs: Arrays, mask: Any = None, training: bool = False) -> Arrays:
         """What the function makes of the inputs."""

@@ -7,7 +7,9 @@ model = keras.Model(inputs, keras.layers.Dense(1)(hidden))
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -21,7 +23,8 @@ from pellucid.graph import Graph, KerasTensor, Node, Operation
 from pellucid.layers.layer import CATALOGUE, Layer
 from pellucid.masks import mask_of, with_mask
 from pellucid.models.model import AHEAD, Model
-from pellucid.naming import deserialize, serialize
+from pellucid.naming import custom_object_scope, deserialize, serialize
+from pellucid.variables import current_scope
 
 
 @CATALOGUE.entry()
@@ -130,16 +133,59 @@ class Functional(Model):
         """The outputs, layer by layer."""
         if isinstance(inputs, dict) and AHEAD in inputs:
             return _single(self._behind(cast(Any, inputs)[AHEAD], training=training))
+        if current_scope() is None:
+            self._compare_structure(inputs)
         arrays = [
-            self._fitted(array, tensor) for array, tensor in zip(self._flat(inputs), self.inputs, strict=True)
+            self._as_declared(self._fitted(array, tensor), tensor)
+            for array, tensor in zip(self._flat(inputs), self.inputs, strict=True)
         ]
         for array, own in zip(arrays, jax.tree.leaves(mask), strict=False):
-            with_mask(array, own)
+            if array is not None:
+                with_mask(array, own)
         return _single(self._graph(arrays, training=training))
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The outputs carry their masks already."""
         return None
+
+    def _as_declared(self, array: Any, tensor: KerasTensor) -> Any:
+        """An array in the type that its input says, unless gradients are checked in another."""
+        scope = current_scope()
+        checked = scope is not None and scope.dtype is not None
+        if array is None or checked or tensor.dtype == "string" or str(array.dtype) == tensor.dtype:
+            return array
+        return with_mask(array.astype(tensor.dtype), mask_of(array))
+
+    def _compare_structure(self, given: Any) -> None:
+        """Warn, as Keras does, of inputs in another structure than the model's, if they can be used.
+
+        Raises:
+            DataError: if a list is given for inputs by names that are not in the order of the alphabet.
+        """
+        named = cast(dict[str, Any], self.input) if isinstance(self.input, dict) else None
+        by_name = isinstance(given, Mapping)
+        if named is None or (by_name and set(cast(Any, given)) <= set(named)):
+            return
+        text = message(
+            "The structure of `inputs` doesn't match the expected structure.",
+            came=", ".join(cast(Any, given)) if by_name else type(given).__name__,
+            expected=", ".join(named),
+        )
+        if not by_name and list(named) != sorted(named):
+            raise DataError(text)
+        warnings.warn(text, stacklevel=3)
+
+    def rows_of(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[Any, float] | None = None,
+    ) -> Rows:
+        """What a user gave, as rows: inputs, targets and weights in the order of the model's."""
+        if isinstance(x, Mapping | list | tuple):
+            self._compare_structure(x)
+        return super().rows_of(x, y, sample_weight, class_weight)
 
     def _flat(self, given: Any) -> list[Any]:
         """What was given, one array for each of the inputs."""
@@ -147,7 +193,6 @@ class Functional(Model):
         if isinstance(given, Mapping):
             items = cast(Mapping[str, Any], given)
             wanted = list(self.input) if isinstance(self.input, dict) else names
-            by_key = dict(zip(sorted(wanted), tensors, strict=True)) if isinstance(self.input, dict) else None
             missing = [name for name in wanted if name not in items]
             if missing:
                 raise DataError(
@@ -158,22 +203,38 @@ class Functional(Model):
                         mend=f"add {', '.join(map(repr, missing))}, or name the inputs: Input(name=...).",
                     )
                 )
-            if by_key is not None:
-                return [items[key] for key in by_key]
+            if isinstance(self.input, dict):
+                # The tensors are in the order of the keys, those of dicts within dicts too.
+                return jax.tree.leaves({key: items[key] for key in wanted}, is_leaf=_is_none)
             return [items[name] for name in names]
-        arrays = jax.tree.leaves(given)
+        arrays = jax.tree.leaves(given, is_leaf=_is_none)
         if len(arrays) != len(tensors):
+            shapes = [str(getattr(array, "shape", None)) for array in arrays]
             raise DataError(
                 message(
                     f'Layer "{self.name}" expects {len(tensors)} input(s), but it received {len(arrays)}.',
-                    came=f"arrays of shape {', '.join(str(tuple(array.shape)) for array in arrays)}",
+                    came=f"arrays of shape {', '.join(shapes)}",
                     expected=", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors),
                 )
             )
         return arrays
 
     def _fitted(self, array: Any, tensor: KerasTensor) -> Any:
-        """An array in the rank of its input: a last axis of size one may be there or not."""
+        """An array in the rank of its input: a last axis of size one may be there or not.
+
+        None stays None, if the input is optional.
+        """
+        if array is None:
+            if getattr(tensor.node.operation, "optional", True):
+                return None
+            raise DataError(
+                message(
+                    f'The input "{tensor.name}" is not optional.',
+                    came="None",
+                    expected=f"an array of shape {tensor.shape}",
+                    mend="give the array, or declare it: keras.Input(..., optional=True).",
+                )
+            )
         shape, wanted = tuple(array.shape), tensor.shape
         found = array
         if len(shape) == len(wanted) - 1 and wanted[-1] == 1:
@@ -277,21 +338,31 @@ class Functional(Model):
             "output_layers": _tensor_configs(self.output, inside),
         }
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
-        """Make the model again from `get_config`, with new weights."""
-        if "layers" not in config:
-            return super().from_config(config)
-        return cls.joined(config, {each["name"]: _made(each) for each in config["layers"]})
-
-    @classmethod
-    def joined(cls, config: Mapping[str, Any], made: Mapping[str, Any]) -> Any:
-        """The model of a configuration whose layers are made already.
+    def over(self, inputs: Any, call: Callable[..., Any]) -> Any:
+        """A model of the same calls on other inputs.
 
         Args:
-            config: what `get_config` gave.
-            made: a layer, or operation, for each name in it. They may have other names themselves.
+            inputs: tensors in the structure of the model's.
+            call: makes each call: (operation, *args, **kwargs) -> outputs.
         """
+        outputs = self._graph(jax.tree.leaves(inputs), call)
+        if not _as_functional(type(self)):
+            return Functional(inputs, outputs, name=self.name)
+        more = {key: value for key, value in self.get_config().items() if key not in _GRAPH_KEYS}
+        return type(self)(inputs, outputs, name=self.name, trainable=self.trainable, **more)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """Make the model again from `get_config`, with new weights."""
+        with custom_object_scope(custom_objects):
+            if "layers" not in config or not _as_functional(cls):
+                return super(Model, cls).from_config(config)
+            return Functional.revived(cls, config)
+
+    @staticmethod
+    def revived(kind: type, config: Mapping[str, Any]) -> Any:
+        """The model of a class that `get_config` described, with new layers."""
+        made = {each["name"]: _made(each) for each in config["layers"]}
         waiting = [(made[each["name"]], node) for each in config["layers"] for node in each["inbound_nodes"]]
         while waiting:
             blocked: list[Any] = []
@@ -313,7 +384,7 @@ class Functional(Model):
                 )
             waiting = blocked
         more = {key: value for key, value in config.items() if key not in _GRAPH_KEYS}
-        return cls(
+        return kind(
             _found(config["input_layers"], made),
             _found(config["output_layers"], made),
             name=config.get("name"),
@@ -351,8 +422,20 @@ def _single(outputs: Any) -> Any:
 
 
 def _as_functional(kind: type) -> bool:
-    """Whether a class is made from inputs and outputs, as its parent is."""
-    return kind.__init__ is Functional.__init__
+    """Whether a class is made from inputs and outputs: as its parent is, or it hands on what it is given."""
+    init = kind.__init__
+    if init in (Functional.__init__, Model.__init__):
+        return True
+    parameters = inspect.signature(init).parameters.values()
+    handed_on = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    return handed_on <= {each.kind for each in parameters} or [each.name for each in parameters][1:3] == [
+        "inputs",
+        "outputs",
+    ]
+
+
+def _is_none(value: Any) -> bool:
+    return value is None
 
 
 def _is_one(value: Any) -> bool:
@@ -454,4 +537,5 @@ def _found(tree: Any, made: Mapping[str, Any]) -> Any:
         if tensor is None:
             raise ArgumentError(message("the graph names a call that was not made.", came=entries))
         return tensor
-    return [_found(item, made) for item in entries]
+    found = [_found(item, made) for item in entries]
+    return tuple(found) if isinstance(tree, tuple) else found

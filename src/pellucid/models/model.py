@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self, cast
 
@@ -40,14 +41,14 @@ from pellucid.graph import KerasTensor, traced_outputs
 from pellucid.history import History
 from pellucid.layers.core import InputLayer
 from pellucid.layers.layer import Layer, declares, is_shape
-from pellucid.naming import deserialize, serialize
+from pellucid.naming import custom_object_scope, deserialize, serialize
 from pellucid.objective import Objective
 from pellucid.opened import Explanation
 from pellucid.progress import Progress
 from pellucid.replay import Replay, description
 from pellucid.step import Batch, Parts, State, step
 from pellucid.summary import print_summary
-from pellucid.variables import Scope, structure
+from pellucid.variables import Scope, Variable, structure
 
 BATCH_SIZE = 32
 #: How many numbers a row may have for which a model of one's own is built from its configuration.
@@ -90,7 +91,9 @@ class Model(Layer):
             # A class of one's own that calls super().__init__(inputs=..., outputs=...).
             functional = Model.made_of_graph
             self.__class__ = type(
-                type(self).__name__, (type(self), functional), {"__module__": type(self).__module__}
+                type(self).__name__,
+                (type(self), functional),
+                {"__module__": type(self).__module__, "made_from": type(self)},
             )
             functional.__init__(self, *args, trainable=trainable, name=name, **kwargs)
             return
@@ -111,11 +114,14 @@ class Model(Layer):
         self._order_spent = False
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Make one from what `get_config` gave; of a graph, the functional model that it is."""
-        if cls is Model and "input_layers" in config:
-            return Model.made_of_graph.from_config(config)
-        return super().from_config(config)
+        if "input_layers" in config and cls is Model:
+            return Model.made_of_graph.from_config(config, custom_objects)
+        if "input_layers" in config:
+            return Model.made_of_graph.from_config.__func__(cls, config, custom_objects)
+        with custom_object_scope(custom_objects):
+            return super().from_config(config)
 
     # What training is.
 
@@ -205,8 +211,95 @@ class Model(Layer):
         return {name: serialize(value) for name, value in config.items()}
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
-        """Compile again from what `get_compile_config` gave."""
+        """Compile again from what `get_compile_config` gave; a `compile` of one's own is left alone."""
+        if type(self).compile is not Model.compile:
+            warnings.warn(
+                "`compile()` was not called as part of model loading because the model's `compile()` method "
+                "is custom. Call it on the loaded model, or override `compile_from_config(config)` as well.",
+                stacklevel=2,
+            )
+            return
         self.compile(**deserialize(config))
+
+    # The state, by names.
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        """The sums of loss and metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    def _state_groups(self) -> dict[str, list[Variable]]:
+        return {
+            "trainable_variables": self.trainable_variables,
+            "non_trainable_variables": self.non_trainable_variables,
+            "optimizer_variables": [] if self.optimizer is None else self.optimizer.variables,
+            "metrics_variables": self.metrics_variables,
+        }
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """The values of all variables, those of optimizer and metrics included, in dicts by their paths.
+
+        Args:
+            value_format: "backend_tensor" gives JAX arrays, "numpy_array" NumPy's.
+
+        Raises:
+            ArgumentError: if two variables have the same path.
+
+        Example:
+            >>> from pellucid import Sequential
+            >>> from pellucid.layers import Dense, Input
+            >>> model = Sequential([Input((1,)), Dense(1, kernel_initializer="ones", name="line")])
+            >>> model.get_state_tree("numpy_array")["trainable_variables"]["line"]["kernel"].tolist()
+            [[1.0]]
+        """
+        if value_format not in ("backend_tensor", "numpy_array"):
+            raise ArgumentError(
+                message(
+                    "Invalid `value_format` argument.",
+                    came=repr(value_format),
+                    expected='"backend_tensor" or "numpy_array"',
+                )
+            )
+        groups = self._state_groups()
+        paths = [variable.path for variables in groups.values() for variable in variables]
+        twice = next((path for path in paths if paths.count(path) > 1), None)
+        if twice is not None:
+            raise ArgumentError(
+                message(
+                    f"The following variable path is found twice in the model: {twice!r}.",
+                    mend="give each layer a name of its own.",
+                )
+            )
+        plain = value_format == "numpy_array"
+        found: dict[str, Any] = {}
+        for group, variables in groups.items():
+            found[group] = {}
+            for variable in variables:
+                *within, last = variable.path.split("/")
+                place = found[group]
+                for part in within:
+                    place = place.setdefault(part, {})
+                place[last] = variable.numpy() if plain else variable.value
+        return found
+
+    def set_state_tree(self, state_tree: Mapping[str, Any]) -> None:
+        """Give variables the values of a tree like that of `get_state_tree`; what it leaves out stays.
+
+        Raises:
+            ArgumentError: if it names a group of variables that there is not.
+        """
+        groups = self._state_groups()
+        for group, tree in state_tree.items():
+            if group not in groups:
+                raise ArgumentError(
+                    message(
+                        "there are no variables of this kind.", came=repr(group), expected=", ".join(groups)
+                    )
+                )
+            known = {variable.path: variable for variable in groups[group]}
+            for path, value in _by_path(tree):
+                if path in known:
+                    known[path].assign(value)
 
     # Files.
 
@@ -238,9 +331,13 @@ class Model(Layer):
         filepath: str | os.PathLike[str],
         overwrite: bool = True,
         max_shard_size: float | None = None,
+        **kwargs: Any,
     ) -> None:
-        """Write the weights, and what the optimizer remembers, into a `.weights.h5` file."""
-        keras_files.save_weights(self, filepath, overwrite, max_shard_size)
+        """Write the weights, and what the optimizer remembers, into a `.weights.h5` file.
+
+        With `objects_to_skip=[layer]`, without those of these layers.
+        """
+        keras_files.save_weights(self, filepath, overwrite, max_shard_size, **kwargs)
 
     def load_weights(
         self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any
@@ -1024,6 +1121,15 @@ _STEP_OF_ONES_OWN = (
     *("train_step", "test_step", "compute_loss", "compute_metrics"),
     *("make_train_function", "make_test_function"),
 )
+
+
+def _by_path(tree: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """The values in dicts within dicts, each with its path."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _by_path(cast(Mapping[str, Any], value), f"{before}{name}/")
+        else:
+            yield f"{before}{name}", value
 
 
 def _of_graph(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

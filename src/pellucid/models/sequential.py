@@ -14,11 +14,11 @@ from pellucid.data import Rows
 from pellucid.errors import ArgumentError, ShapeError, StateError, message
 from pellucid.graph import KerasTensor
 from pellucid.layers.core import Dense, InputLayer
-from pellucid.layers.layer import CATALOGUE, Layer
+from pellucid.layers.layer import CATALOGUE, Layer, is_shape
 from pellucid.layers.preprocessing import Normalization
-from pellucid.masks import mask_of, with_mask
+from pellucid.masks import with_mask
 from pellucid.models.model import AHEAD, Model
-from pellucid.naming import serialize
+from pellucid.naming import custom_object_scope, serialize
 
 
 @CATALOGUE.entry()
@@ -105,16 +105,38 @@ class Sequential(Model):
                     mend="call add first.",
                 )
             )
-        shape = tuple(input_shape)
-        layer = self._chain[0]
-        if not isinstance(layer, InputLayer):
-            layer = InputLayer(batch_shape=shape, dtype=_type_of_input(layer))
+        layer, dtype = self._chain[0], _type_of_input(self._chain[0])
+        if is_shape(input_shape) or isinstance(layer, InputLayer):
+            input_shape = tuple(input_shape)
+        if isinstance(layer, InputLayer):
+            self._require_declared(layer.batch_shape, input_shape)
+            tensor = layer.output
+        else:
+            tensor = jax.tree.map(
+                lambda shape: InputLayer(batch_shape=shape, dtype=dtype).output, input_shape, is_leaf=is_shape
+            )
         #: What comes out of each layer, as a symbolic tensor, by the layer.
         self._tensors: dict[int, Any] = {}
-        self._input_tensor: KerasTensor = layer.output
+        #: What comes in: a symbolic tensor; or a list or dict of them, if the first layer takes that.
+        self._input_tensor: Any = tensor
         self._build_from(0, self._input_tensor)
-        self.input_shape = shape
+        self.input_shape = input_shape
         self.built = True
+
+    def _require_declared(self, declared: Shape, shape: Shape) -> None:
+        """Raise ShapeError if the model begins with an Input of another shape."""
+        if len(declared) == len(shape) and all(
+            size is None or given is None or size == given
+            for size, given in zip(declared, shape, strict=True)
+        ):
+            return
+        raise ShapeError(
+            message(
+                f"Sequential model '{self.name}' has already been configured to use input shape {declared}.",
+                came=shape,
+                mend="change keras.Input(shape=...).",
+            )
+        )
 
     def _build_from(self, first: int, tensor: Any) -> None:
         for number in range(first, len(self._chain)):
@@ -145,7 +167,7 @@ class Sequential(Model):
     def inputs(self) -> list[KerasTensor]:
         """The tensor that comes in, once the shape is known."""
         self._require_shape()
-        return [self._input_tensor]
+        return jax.tree.leaves(self._input_tensor)
 
     @property
     def outputs(self) -> list[KerasTensor]:
@@ -155,8 +177,9 @@ class Sequential(Model):
 
     @property
     def input(self) -> Any:
-        """The tensor that comes in."""
-        return self.inputs[0]
+        """The tensor that comes in; a list or dict of them, if the first layer takes that."""
+        self._require_shape()
+        return self._input_tensor
 
     @property
     def output(self) -> Any:
@@ -182,7 +205,8 @@ class Sequential(Model):
         chain = self._chain
         if isinstance(inputs, dict) and AHEAD in inputs:
             inputs, chain = cast(Any, inputs)[AHEAD], chain[len(self._first_on_host()) :]
-        with_mask(inputs, mask_of(inputs) if mask is None else mask)
+        if mask is not None and isinstance(inputs, jax.Array):
+            with_mask(inputs, mask)
         for layer in chain:
             inputs = layer(inputs, training=training)
         return inputs
@@ -279,13 +303,31 @@ class Sequential(Model):
         return {name: serialize(value) for name, value in config.items()}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Sequential:
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Sequential:
         """Make the model again from `get_config`, with new weights."""
+        if not {"name", "layers"} <= set(config):
+            raise ArgumentError(
+                message(
+                    "A Sequential model configuration must be a dictionary containing the 'name' and 'layers'"
+                    " keys.",
+                    came=", ".join(config),
+                )
+            )
+        with custom_object_scope(custom_objects):
+            return cls._revived(config)
+
+    @classmethod
+    def _revived(cls, config: Mapping[str, Any]) -> Sequential:
         model = cls(name=config.get("name"), trainable=config.get("trainable", True))
         for layer in config["layers"]:
             model.add(CATALOGUE.make(layer))
         if not model.built and config.get("build_input_shape"):
-            model.build_for(tuple(config["build_input_shape"]))
+            model.build_for(_as_shape(config["build_input_shape"]))
+        elif model.built and config.get("build_input_shape"):
+            # For as many rows as it was, where layers alone do not say.
+            model.build(_as_shape(config["build_input_shape"]))
         return model
 
 
@@ -296,6 +338,14 @@ def _origin(tensor: KerasTensor) -> Any:
 def _type_of_input(layer: Layer) -> str | None:
     """The type of rows that a first layer takes, where it is not a float."""
     return getattr(layer, "input_dtype", None)
+
+
+def _as_shape(written: Any) -> Any:
+    """A shape as it was before it was written down; or a list or dict of shapes."""
+    if isinstance(written, Mapping):
+        return {name: _as_shape(each) for name, each in cast(Mapping[str, Any], written).items()}
+    sizes = list(cast(Sequence[Any], written))
+    return tuple(sizes) if is_shape(tuple(sizes)) else [_as_shape(each) for each in sizes]
 
 
 def _is_known(shape: Any) -> bool:
