@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from pellucid.arrays import Shape, as_array, floatx, sizes
 from pellucid.errors import ArgumentError, UnknownNameError, did_you_mean, message
 from pellucid.formula import Expression, Unit, derivative, times, wrapped
+from pellucid.masks import mask_of, with_mask
 from pellucid.naming import automatic_name, deserialize, serialize, snake_case
 from pellucid.variables import current_scope
 
@@ -603,9 +604,13 @@ class Graph:
             args, kwargs = filled(node.args), filled(node.kwargs)
             if not isinstance(node.operation, Operation):
                 kwargs = {**context, **kwargs}
-            outputs = (node.operation if call is None else functools.partial(call, node.operation))(
-                *args, **kwargs
-            )
+            # A layer may take the masks off what it is given; here they travel on to the other calls.
+            masks = [(leaf, mask_of(leaf)) for leaf in jax.tree.leaves((args, kwargs))]
+            computed = node.operation if call is None else functools.partial(call, node.operation)
+            outputs = computed(*args, **kwargs)
+            for leaf, mask in masks:
+                if mask is not None:
+                    with_mask(leaf, mask)
             for tensor, value in zip(node.outputs, jax.tree.leaves(outputs), strict=True):
                 values[id(tensor)] = value
         return filled(self.outputs)

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from pellucid.layers.activation import Softmax
 from pellucid.layers.einsum import EinsumDense, products, specifications
 from pellucid.layers.layer import CATALOGUE, Layer, positive
 from pellucid.layers.noise import Dropout
+from pellucid.masks import mask_of, with_mask
 from pellucid.variables import SeedGenerator, Variable
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -95,12 +96,13 @@ class MultiHeadAttention(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        value_dim = key_dim if value_dim is None else value_dim
         self.num_heads = positive("num_heads", num_heads, "MultiHeadAttention")
         self.key_dim = positive("key_dim", key_dim, "MultiHeadAttention")
-        self.value_dim = positive("value_dim", value_dim or key_dim, "MultiHeadAttention")
+        self.value_dim = positive("value_dim", value_dim, "MultiHeadAttention")
         self.dropout, self.use_bias, self.use_gate, self.seed = dropout, use_bias, use_gate, seed
-        self._shape_of_output = (output_shape,) if isinstance(output_shape, int) else output_shape
-        self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        self._shape_of_output = _several("output_shape", output_shape)
+        self.attention_axes = _several("attention_axes", attention_axes)
         if sliding_window is not None:
             positive("sliding_window", sliding_window, "MultiHeadAttention")
         self.sliding_window = sliding_window
@@ -117,18 +119,32 @@ class MultiHeadAttention(Layer):
         """The penalty of the projections goes by the name of the argument."""
         return {**super().changed_arguments(), "activity_regularizer": self._activity_regularizer}
 
+    @property
+    def query_dense(self) -> EinsumDense:
+        """The projection of the query."""
+        return self._query_dense
+
+    @property
+    def key_dense(self) -> EinsumDense:
+        """The projection of the key."""
+        return self._key_dense
+
+    @property
+    def value_dense(self) -> EinsumDense:
+        """The projection of the value."""
+        return self._value_dense
+
+    @property
+    def output_dense(self) -> EinsumDense:
+        """What makes the output of the context."""
+        return self._output_dense
+
     def build(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None
     ) -> None:
         """Make the projections."""
-        key_shape = key_shape or value_shape
-        if value_shape[1:-1] != key_shape[1:-1]:
-            raise ShapeError(
-                message(
-                    "All dimensions of `value` and `key`, except the last one, must be equal.",
-                    came=f"value of shape {value_shape}, key of shape {key_shape}",
-                )
-            )
+        key_shape = value_shape if key_shape is None else key_shape
+        _require_alike(value_shape, key_shape)
         keys, values = (self.num_heads, self.key_dim), (self.num_heads, self.value_dim)
         self._query_dense = self._projection("query", query_shape, 1, keys)
         self._key_dense = self._projection("key", key_shape, 1, keys)
@@ -137,10 +153,11 @@ class MultiHeadAttention(Layer):
         self._value_dense = self._projection("value", value_shape, 1, values)
         rank = len(query_shape) + 1
         axes = tuple(range(1, rank - 2)) if self.attention_axes is None else self.attention_axes
-        self._axes = tuple(each if each >= 0 else rank - 1 + each for each in axes)
-        self._to_scores, self._to_context = _equations(rank, self._axes)
+        axes = tuple(each if each >= 0 else rank - 1 + each for each in axes)
+        self.attention_axes = axes
+        self._to_scores, self._to_context = _equations(rank, axes)
         scores = len(specifications(self._to_scores)[2])
-        self._softmax = Softmax(axis=tuple(range(scores - len(self._axes), scores)), dtype=self.dtype_policy)
+        self._softmax = Softmax(axis=tuple(range(scores - len(axes), scores)), dtype=self.dtype_policy)
         self._dropout_layer = Dropout(self.dropout, dtype=self.dtype_policy, seed=self.seed)
         shape = tuple(self._shape_of_output or query_shape[-1:])
         self._output_dense = self._projection("attention_output", (*query_shape[:-1], *values), 2, shape)
@@ -184,27 +201,71 @@ class MultiHeadAttention(Layer):
         training: bool = False,
         use_causal_mask: bool = False,
     ) -> Any:
-        """What each place of the query takes from the values."""
+        """What each place of the query takes from the values.
+
+        As in Keras, only the mask that travels with the query counts as its mask, and the masks of
+        query, value and key travel no further with them: the `Add` after it sees that of the output.
+        """
         key = value if key is None else key
+        query_mask = mask_of(query)
+        for each in (query, value, key):
+            with_mask(each, None)
         mask = self._mask(query, value, (query_mask, value_mask, key_mask), attention_mask, use_causal_mask)
         gate = self._gate_dense(query) if self.use_gate else None
         q = self.hand_out("query", self._query_dense(query))
         k = self.hand_out("key", self._key_dense(key))
         v = self.hand_out("value", self._value_dense(value))
-        z = self.hand_out("z", jnp.einsum(self._to_scores, k, q * (1.0 / math.sqrt(self.key_dim))))
+        context, scores = self._compute_attention(q, k, v, mask, training, return_attention_scores)
+        output = self._output_dense(context if gate is None else context * gate)
+        return (output, scores) if return_attention_scores else output
+
+    def _compute_attention(
+        self,
+        query: Array,
+        key: Array,
+        value: Array,
+        attention_mask: Any = None,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> tuple[Array, Array]:
+        """The context, and the scores, of what is projected. Keras lets a subclass have another."""
+        scale, mask = 1.0 / math.sqrt(self.key_dim), attention_mask
+        if use_causal_mask:
+            causal = _causal(query.shape[1], key.shape[1])[None]
+            mask = causal if mask is None else jnp.asarray(mask, bool) & causal
+        # Where scores are neither dropped nor asked for, Keras leaves the work to `jax.nn`, which
+        # computes them in float32, and lets a place that may attend to nothing attend to everything.
+        fused = self.dropout <= 0 and not return_attention_scores and query.ndim == 4
+        if fused:
+            wide = jnp.promote_types(query.dtype, jnp.float32)
+            z = jnp.einsum(self._to_scores, key, query, preferred_element_type=wide) * scale
+        else:
+            z = jnp.einsum(self._to_scores, key, query * scale)
+        z = self.hand_out("z", z)
         if mask is not None:
             # Heads, and what else lies before the places, are masked alike.
             for _ in range(z.ndim - mask.ndim):
-                mask = jnp.expand_dims(mask, -2 * len(self._axes) - 1)
-            self.hand_out("counts", jnp.broadcast_to(mask, z.shape))
-        scores = self.hand_out("scores", self._softmax(z, mask=mask))
-        weights = scores
+                mask = jnp.expand_dims(mask, -2 * len(self.attention_axes or ()) - 1)
+            mask = jnp.broadcast_to(mask, z.shape)
+            self.hand_out("counts", mask)
+        if fused:
+            scores = self._scores_of_all(z, mask).astype(key.dtype)
+        else:
+            scores = self._softmax(z, mask=mask)
+        scores = weights = self.hand_out("scores", scores)
         if self.dropout > 0:
             weights = self._dropout_layer(scores, training=training)
             self.hand_out("weights", weights)
-        context = self.hand_out("context", jnp.einsum(self._to_context, weights, v))
-        output = self._output_dense(context if gate is None else context * gate)
-        return (output, scores) if return_attention_scores else output
+        return self.hand_out("context", jnp.einsum(self._to_context, weights, value)), scores
+
+    def _scores_of_all(self, z: Array, mask: Array | None) -> Array:
+        """Softmax over the keys that the mask allows; the same for all of them if it allows none."""
+        if mask is None:
+            return jax.nn.softmax(z, axis=-1)
+        even = ~jnp.any(mask, axis=-1, keepdims=True)
+        self.hand_out("even", jnp.broadcast_to(even, z.shape))
+        return jax.nn.softmax(jnp.where(mask, z, jnp.finfo(z.dtype).min / 2), axis=-1)
 
     def _mask(self, query: Array, value: Array, masks: Any, given: Any, causal: bool) -> Any:
         """Which place of the query may attend to which of the keys, by all masks that there are."""
@@ -244,7 +305,9 @@ class MultiHeadAttention(Layer):
         if unit.what == "scores":
             places = self._along(unit)
             if unit.index not in places:
-                return Number(0.0)
+                even = unit.arrays.get("even")
+                alike = even is not None and even[(unit.example, *unit.index)]
+                return Number(1.0) / Number(float(unit.row("z").shape[-1])) if alike else Number(0.0)
             row = [unit.number("z", *place) for place in places]
             return activations.formula(activations.softmax, row, places.index(unit.index))
         if unit.what == "context":
@@ -268,7 +331,7 @@ class MultiHeadAttention(Layer):
     def _along(self, unit: Unit) -> list[tuple[int, ...]]:
         """The places of the keys that a place of the query may attend to."""
         shape = unit.row("z").shape
-        lead = len(shape) - len(self._axes)
+        lead = len(shape) - len(self.attention_axes or ())
         places = itertools.product(*map(range, shape[lead:]))
         counts = unit.arrays.get("counts")
         found = [(*unit.index[:lead], *place) for place in places]
@@ -278,6 +341,8 @@ class MultiHeadAttention(Layer):
         self, query_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
     ) -> Shape:
         """The shape of the query, with `output_shape` in place of its last axis."""
+        if value_shape is not None and key_shape is not None:
+            _require_alike(value_shape, key_shape)
         return (*query_shape[:-1], *(self._shape_of_output or query_shape[-1:]))
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
@@ -559,6 +624,32 @@ def softmax_slope(unit: Unit, places: Sequence[tuple[int, ...]]) -> Expression |
             return None
         terms.append(unit.gradient("scores", *place) * made)
     return total(terms)
+
+
+def _several(name: str, given: Any) -> tuple[int, ...] | None:
+    """One whole number, or some."""
+    found = (given,) if isinstance(given, int) else given
+    if found is None:
+        return None
+    if not isinstance(found, Sequence) or not all(isinstance(each, int) for each in cast(Any, found)):
+        raise ArgumentError(
+            message(
+                f"Invalid `{name}` of MultiHeadAttention: `{name}` must be an int, list, or tuple.",
+                came=repr(given),
+                expected="a whole number, or some",
+            )
+        )
+    return tuple(cast(Any, found)) or None
+
+
+def _require_alike(value_shape: Shape, key_shape: Shape) -> None:
+    if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
+        raise ShapeError(
+            message(
+                "All dimensions of `value` and `key`, except the last one, must be equal.",
+                came=f"value of shape {value_shape}, key of shape {key_shape}",
+            )
+        )
 
 
 def _again(initializer: Any) -> Any:

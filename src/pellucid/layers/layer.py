@@ -131,6 +131,8 @@ class Layer(Configurable):
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.autocast = autocast
         self.dtype_policy = dtype_policies.get(dtype)
+        #: The shapes that `build` was given, by the names of its arguments.
+        self._build_shapes: dict[str, Any] = {}
         #: Whether the weights are there. Layers of ours that have none are built from the start.
         self.built = type(self).build is Layer.build and is_ours(type(self))
         #: Where the layer stands in its model, for messages: "layer 2", "layer 1 (Dense ...)".
@@ -334,13 +336,14 @@ class Layer(Configurable):
             leaves = jax.tree.leaves(value)
             if leaves and all(hasattr(leaf, "shape") for leaf in leaves) and not name.endswith("mask"):
                 given[name] = value
-        return given
+        # In the order of `call`, whichever was given by name.
+        return {name: given[name] for name in (*names, *given) if name in given}
 
     def _build_for_arguments(self, given: dict[str, Any]) -> None:
         """Build for the shapes of a call's arguments; several are told by name: `query_shape`, ..."""
         shapes = {f"{name}_shape": jax.tree.map(_batch_shape, each) for name, each in given.items()}
         wanted = parameters_of(type(self).build)
-        by_name = {name: shape for name, shape in shapes.items() if name in wanted}
+        by_name = {name: shapes[name] for name in wanted if name in shapes}
         if len(wanted) > 1 and by_name:
             first = next(iter(by_name))
             self.build_for(by_name.pop(first), **by_name)
@@ -753,11 +756,18 @@ class Layer(Configurable):
         """The shape that the layer was built for; None if it was not."""
         if not self.built or self.input_shape is None or type(self).build is Layer.build:
             return None
+        if len(self._build_shapes) > 1:
+            return {"shapes_dict": dict(self._build_shapes)}
         return {"input_shape": self.input_shape}
 
     def build_from_config(self, config: Mapping[str, Any]) -> None:
         """Build the layer from what `get_build_config` gave."""
-        if (shape := config.get("input_shape")) is not None:
+        if (several := config.get("shapes_dict")) is not None:
+            if not self.built:
+                self.build(
+                    **{name: None if one is None else _as_shapes(one) for name, one in several.items()}
+                )
+        elif (shape := config.get("input_shape")) is not None:
             self.build_for(_as_shapes(shape))
 
     def __repr__(self) -> str:
@@ -775,9 +785,11 @@ def _named_build(build: Callable[..., Any]) -> Callable[..., Any]:
         else:
             with self._naming():
                 build(self, *args, **kwargs)
+        self._build_shapes = dict(list(signature.bind(self, *args, **kwargs).arguments.items())[1:])
         self.input_shape = args[0] if args else next(iter(kwargs.values()), None)
         self.built = True
 
+    signature = inspect.signature(build)
     return named
 
 
