@@ -62,23 +62,23 @@ def cases(keras):
         listed[f"trained: {name}"] = run
 
     dense = lambda: L.Dense(4, "selu")  # noqa: E731
-    trained("PReLU", SEQUENCES, dense, lambda: L.PReLU("ones"))
-    trained("PReLU, shared", SEQUENCES, dense, lambda: L.PReLU(shared_axes=[1], alpha_regularizer="l2"))
-    trained("GaussianDropout", SEQUENCES, dense, lambda: L.GaussianDropout(0.3))
-    trained("AlphaDropout", SEQUENCES, dense, lambda: L.AlphaDropout(0.3))
-    trained("AlphaDropout, shaped", SEQUENCES, dense, lambda: L.AlphaDropout(0.3, (None, 1, 4)))
-    trained("SpatialDropout1D", SEQUENCES, dense, lambda: L.SpatialDropout1D(0.3))
-    trained("SpatialDropout2D", PICTURES, dense, lambda: L.SpatialDropout2D(0.3))
-    trained("channels first", PICTURES, dense, lambda: L.SpatialDropout2D(0.3, "channels_first"))
-    trained("penalty", SEQUENCES, dense, lambda: L.ActivityRegularization(0.01, 0.02), L.Identity)
-    trained("Lambda", SEQUENCES, dense, lambda: L.Lambda(lambda x, by: x * x + by, arguments={"by": 2.0}))
-    trained("BatchNormalization", SEQUENCES, dense, lambda: L.BatchNormalization(momentum=0.8))
-    trained("BatchNormalization of places", SEQUENCES, dense, lambda: L.BatchNormalization(axis=1))
-    trained("LayerNormalization", SEQUENCES, dense, lambda: L.LayerNormalization(axis=[1, 2]))
-    trained("Softmax", SEQUENCES, dense, lambda: L.Softmax(axis=1), lambda: L.Softmax(axis=(1, 2)))
+    shared = lambda: L.PReLU(shared_axes=[1], alpha_regularizer="l2")  # noqa: E731
+    trained("PReLU", SEQUENCES, dense, lambda: L.PReLU("ones"), dense, shared)
+    trained("noise", SEQUENCES, dense, lambda: L.GaussianDropout(0.3), lambda: L.AlphaDropout(0.3))
+    shaped = lambda: L.AlphaDropout(0.3, (None, 1, 4))  # noqa: E731
+    trained("dropout of whole channels", SEQUENCES, dense, lambda: L.SpatialDropout1D(0.3), shaped)
+    first = lambda: L.SpatialDropout2D(0.3, "channels_first")  # noqa: E731
+    trained("dropout of pictures", PICTURES, dense, lambda: L.SpatialDropout2D(0.3), first)
+    by = lambda: L.Lambda(lambda x, by: x * x + by, arguments={"by": 2.0})  # noqa: E731
+    trained("penalty", SEQUENCES, dense, lambda: L.ActivityRegularization(0.01, 0.02), L.Identity, by)
+    places = lambda: L.BatchNormalization(axis=1)  # noqa: E731
+    trained("batch normalization", SEQUENCES, lambda: L.BatchNormalization(momentum=0.8), dense, places)
+    softmax = lambda: L.Softmax(axis=(1, 2))  # noqa: E731
+    whole = lambda: L.LayerNormalization(axis=[1, 2])  # noqa: E731
+    trained("LayerNormalization, Softmax", SEQUENCES, dense, whole, lambda: L.Softmax(axis=1), softmax)
 
     def attending(name, make, call, *shapes):
-        """A functional model around an attention: trained, and then called by hand."""
+        """A functional model around an attention, trained on whole batches: it is compiled once."""
 
         def run():
             keras.utils.set_random_seed(5)
@@ -92,9 +92,11 @@ def cases(keras):
             model = keras.Model(inputs, L.Dense(1)(flat[0] if len(flat) == 1 else L.Concatenate()(flat)))
             found = {f"first/{number}": weight for number, weight in enumerate(model.get_weights())}
             random = np.random.default_rng(1)
-            x = [random.normal(size=(50, *shape)).astype("float32") for shape in shapes]
-            model.compile("adam", "mse")
-            history = model.fit(x, TARGETS, batch_size=16, epochs=4, verbose=0)
+            x = [random.normal(size=(32, *shape)).astype("float32") for shape in shapes]
+            # Without Adam, which makes steps of any gradient: that by the bias of the keys is 0, but for
+            # rounding, as all scores of a place move together.
+            model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+            history = model.fit(x, TARGETS[:32], batch_size=16, epochs=4, verbose=0)
             found |= {f"weights/{number}": weight for number, weight in enumerate(model.get_weights())}
             return {**found, "loss": history.history["loss"], "predict": model.predict(x, verbose=0)}
 
@@ -109,66 +111,113 @@ def cases(keras):
     attending(
         "of itself",
         heads(value_dim=4, output_shape=2, dropout=0.1),
-        lambda layer, x: layer(x[0], x[0]),
+        lambda layer, x: layer(x[0], x[0], use_causal_mask=True, return_attention_scores=True),
         (4, 5),
     )
-    attending("causal", heads(dropout=0.3), lambda layer, x: layer(x[0], x[0], use_causal_mask=True), (4, 5))
-    attending("window", heads(sliding_window=2, use_bias=False), apart, *both)
-    attending("gate", heads(use_gate=True, kernel_regularizer="l2"), apart, *both)
-    attending("keys", heads(kernel_initializer="he_normal"), apart, (4, 5), (6, 3), (6, 2))
-    with_scores = lambda layer, x: layer(*x, return_attention_scores=True)  # noqa: E731
-    attending("scores", heads(), with_scores, (4, 5), (4, 3))
-    attending("axes", heads(attention_axes=(2,)), apart, (2, 4, 5), (2, 3, 5))
-    attending("both axes", heads(), apart, (2, 4, 5), (3, 2, 5))
-    attending("dot", L.Attention, lambda layer, x: layer(x), (4, 3), (6, 3))
+    gated = heads(use_gate=True, kernel_regularizer="l2", kernel_initializer="he_normal")
+    attending("keys", gated, lambda a, x: a(value=x[1], query=x[0], key=x[2]), (4, 5), (6, 3), (6, 2))
+    attending("axes", heads(attention_axes=-2), apart, (2, 4, 5), (2, 3, 5))
     attending("scaled", lambda: L.Attention(use_scale=True, dropout=0.2), lambda a, x: a(x), (4, 3), (6, 3))
     concat = lambda: L.Attention(use_scale=True, score_mode="concat")  # noqa: E731
     attending("concat", concat, lambda layer, x: layer(x, use_causal_mask=True), (4, 3), (6, 3), (6, 3))
     attending("additive", L.AdditiveAttention, lambda layer, x: layer(x), (4, 3), (6, 3))
-    attending("einsum", lambda: L.EinsumDense("abc,bcd->abd", (4, 2), bias_axes="bd"), apart, (4, 3))
-    attending("einsum on the left", lambda: L.EinsumDense("...x,xy->...y", 2, "relu", "y"), apart, (4, 3))
-    attending("einsum on the right", lambda: L.EinsumDense("ab...,bc->ac...", 2, None, "c"), apart, (4, 3))
+
+    def einsums(_, x):
+        """Letters for all axes, and for those on the left and on the right of some."""
+        x = L.EinsumDense("abc,bcd->abd", (4, 2), bias_axes="bd")(x[0])
+        x = L.EinsumDense("...x,xy->...y", 2, "relu", "y")(x)
+        return L.EinsumDense("ab...,bc->ac...", 3, None, "c")(x)
+
+    attending("einsum", lambda: None, einsums, (4, 3))
 
     @case("attention with masks")
     def _():
         keras.utils.set_random_seed(2)
         random = np.random.default_rng(2)
-        query, value = random.normal(size=(3, 4, 5)), random.normal(size=(3, 6, 5))
+        query, value = (random.normal(size=size).astype("float32") for size in ((3, 4, 5), (3, 6, 5)))
         seen = np.arange(4) < np.array([4, 2, 0])[:, None]
-        known = np.arange(6) < np.array([6, 1, 3])[:, None]
+        known = np.arange(6) < np.array([6, 1, 0])[:, None]
         layer = L.MultiHeadAttention(2, 3)
         found = {}
+        # Of the last row nothing may be attended to, or by some of its places.
         for name, options in {
-            "attention": {"attention_mask": np.arange(24).reshape(4, 6) % 3 > 0},
+            "attention": {"attention_mask": np.arange(24).reshape(4, 6) % 3 > np.arange(4)[:, None] - 1},
             "values": {"value_mask": known},
-            "keys": {"key_mask": known, "use_causal_mask": True},
+            "keys": {"key": value, "key_mask": known, "use_causal_mask": True},
+            "queries": {"query_mask": seen},
         }.items():
             found[f"heads/{name}"] = layer(query, value, **options)
             output, scores = layer(query, value, return_attention_scores=True, **options)
             found[f"heads/scores, {name}"], found[f"heads/again, {name}"] = scores, output
-        inputs = [np.asarray(query, "float32"), np.asarray(value, "float32")]
+        near = L.MultiHeadAttention(2, 3, sliding_window=2, use_bias=False)
+        found["heads/window"] = near(query, value)
         for kind in (L.Attention, L.AdditiveAttention):
-            output, scores = kind()(inputs, mask=[seen, known], return_attention_scores=True)
+            output, scores = kind()([query, value], mask=[seen, known], return_attention_scores=True)
             found[f"{kind.__name__}/output"], found[f"{kind.__name__}/scores"] = output, scores
         return found
+
+    @case("attention of many axes with masks")
+    def _():
+        found = {}
+        random = np.random.default_rng(3)
+        for number, (query, value, mask, axes) in enumerate(
+            [
+                ((3, 4), (3, 2), (3, 3, 4, 2), (2,)),
+                ((3, 4), (3, 2), (3, 3, 2, 4, 2), (2,)),
+                ((3, 4), (3, 2), (3, 3, 4, 3, 2), (1, 2)),
+                ((5, 3, 4), (5, 3, 2), (3, 5, 3, 4, 3, 2), (2, 3)),
+            ]
+        ):
+            keras.utils.set_random_seed(number)
+            layer = L.MultiHeadAttention(2, 2, attention_axes=axes, use_gate=number % 2 == 0)
+            arrays = [random.normal(size=(3, *size, 8)).astype("float32") for size in (query, value)]
+            allowed = random.random(mask) > 0.5
+            output, scores = layer(*arrays, attention_mask=allowed, return_attention_scores=True)
+            found[f"{number}/output"], found[f"{number}/scores"] = output, scores
+            found[f"{number}/alone"] = layer(*arrays, attention_mask=allowed)
+        return found
+
+    @case("attention in half precision")
+    def _():
+        x = np.random.default_rng(5).normal(size=(3, 4, 5)).astype("float32")
+        layer = L.MultiHeadAttention(2, 3, dtype="float16", kernel_initializer=keras.initializers.HeNormal(1))
+        outputs = [layer(x, x, use_causal_mask=True), *layer(x, x, return_attention_scores=True)]
+        return {f"half/{n}": np.asarray(output).astype("float32") for n, output in enumerate(outputs)}
+
+    class Residual(keras.Model):
+        """Adds what a layer attends to, by hand: the masks are those that the layers leave there."""
+
+        def __init__(self):
+            super().__init__()
+            self.words, self.heads = L.Embedding(3, 4, mask_zero=True), L.MultiHeadAttention(2, 2)
+            self.add, self.mean = L.Add(), L.GlobalAveragePooling1D()
+
+        def call(self, inputs):
+            x = self.words(inputs)
+            return self.mean(self.add([x, self.heads(x, x)]))
 
     @case("masks that travel")
     def _():
         keras.utils.set_random_seed(2)
         random = np.random.default_rng(4)
         words = random.integers(0, 3, (5, 4))
+        words[:, 0] = 1
+        words[4] = 0
         one, other = keras.Input((4,), dtype="int32"), keras.Input((4,), dtype="int32")
         masked, plain = L.Embedding(3, 2, mask_zero=True), L.Embedding(3, 2)
-        pairs = {"both": (masked(one), masked(other)), "one": (masked(one), plain(other))}
         found = {}
-        for kind in ("Add", "Average", "Multiply", "Maximum", "Minimum", "Concatenate"):
-            for name, pair in pairs.items():
-                merged = getattr(L, kind)()(list(pair))
-                model = keras.Model([one, other], [merged, L.LSTM(2, kernel_initializer="ones")(merged)])
-                outputs = model.predict([words, words[::-1]], verbose=0)
-                found[f"{kind}/{name}"], found[f"{kind}/{name}, read"] = outputs
+        kinds = ("Add", "Average", "Multiply", "Maximum", "Minimum", "Concatenate")
+        merged = [getattr(L, kind)()([masked(one), masked(other)]) for kind in kinds]
+        merged.append(L.Add()([masked(one), plain(other)]))
         attended = L.MultiHeadAttention(1, 2)(masked(one), masked(other))
-        found["heads"] = keras.Model([one, other], attended).predict([words, words[::-1]], verbose=0)
+        residual = L.Add()([masked(one), attended])
+        read = [L.SimpleRNN(2, kernel_initializer="ones")(each) for each in [*merged, attended, residual]]
+        model = keras.Model([one, other], [*merged, attended, residual, *read])
+        for number, output in enumerate(model.predict([words, words[::-1]], verbose=0)):
+            found[f"output/{number}"] = output
+        keras.utils.set_random_seed(2)
+        by_hand = Residual()
+        found["by hand"], found["by hand, again"] = by_hand(words[:4]), by_hand.predict(words[:4], verbose=0)
         return found
 
     @case("softmax with a mask")

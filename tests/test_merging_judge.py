@@ -8,7 +8,7 @@ from merging_judge_cases import cases
 
 pytestmark = pytest.mark.slow
 
-CLOSE = {"first": 0.0, "loss": 1e-5, "predict": 5e-4, "weights": 5e-4}
+CLOSE = {"first": 0.0, "loss": 1e-5, "predict": 2e-5, "weights": 2e-5, "half": 1e-3}
 
 
 @pytest.fixture(scope="module")
