@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pellucid import layers as layers
     from pellucid import losses as losses
     from pellucid import metrics as metrics
+    from pellucid import mixed_precision as mixed_precision
     from pellucid import models as models
     from pellucid import ops as ops
     from pellucid import optimizers as optimizers
@@ -71,6 +72,7 @@ _namespaces = (
     "layers",
     "losses",
     "metrics",
+    "mixed_precision",
     "models",
     "ops",
     "optimizers",

@@ -10,7 +10,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import jax
@@ -221,9 +221,7 @@ def as_rows(
         weight = jax.tree.map(
             lambda each: each if each.dtype.kind == "f" else each.astype(np.float32), weight
         )
-    if class_weight is not None:
-        weight = _class_weights(class_weight, rows_y, weight)
-    return Rows(rows_x, rows_y, weight)
+    return with_class_weights(Rows(rows_x, rows_y, weight), class_weight)
 
 
 def _nested(value: Any, what: str, count: int | None = None, texts: bool = False) -> Arrays:
@@ -245,6 +243,13 @@ def _nested(value: Any, what: str, count: int | None = None, texts: bool = False
                 for number, entry in enumerate(entries)
             ]
     return as_numbers(value, what, texts)
+
+
+def with_class_weights(rows: Rows, class_weight: Mapping[Any, float] | None) -> Rows:
+    """The rows, each weighted by its class."""
+    if class_weight is None:
+        return rows
+    return replace(rows, weight=_class_weights(class_weight, rows.y, rows.weight))
 
 
 def _class_weights(class_weight: Mapping[Any, float], y: Arrays, weight: NumPy | None) -> NumPy:

@@ -406,6 +406,7 @@ def operation(function: Callable[..., Any]) -> Callable[..., Any]:
     >>> double(3.0), double(KerasTensor((None, 2))).shape
     (6.0, (None, 2))
     """
+    register(function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -421,14 +422,15 @@ def _split(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
     """What a function is called on, and its settings."""
-    bound = inspect.signature(function).bind(*args, **kwargs)
+    signature = inspect.signature(function)
+    if any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in signature.parameters.values()):
+        return list(args), kwargs  # as einsum("ij,jk->ik", x, y)
+    bound = signature.bind(*args, **kwargs)
     given: list[Any] = []
     settings: dict[str, Any] = {}
     for name, value in bound.arguments.items():
         kind = bound.signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_POSITIONAL:
-            given += value
-        elif kind is inspect.Parameter.VAR_KEYWORD:
+        if kind is inspect.Parameter.VAR_KEYWORD:
             settings |= value
         elif not settings and (symbols(value) or name.startswith("x")):
             given.append(value)

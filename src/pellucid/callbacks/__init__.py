@@ -26,3 +26,19 @@ from pellucid.callbacks.watching import LearningRateScheduler as LearningRateSch
 from pellucid.callbacks.watching import MonitorCallback as MonitorCallback
 from pellucid.callbacks.watching import ReduceLROnPlateau as ReduceLROnPlateau
 from pellucid.callbacks.watching import TerminateOnNaN as TerminateOnNaN
+
+__all__ = [
+    "BackupAndRestore",
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "MonitorCallback",
+    "ReduceLROnPlateau",
+    "TensorBoard",
+    "TerminateOnNaN",
+]

@@ -229,6 +229,13 @@ class Layer(Configurable):
 
         Called on symbolic tensors (`keras.Input`), it takes its place in their graph.
         """
+        if "_inbound_nodes" not in vars(self):
+            raise StateError(
+                message(
+                    f"In layer {type(self).__name__}, you forgot to call super().__init__().",
+                    mend="make it the first line of __init__: super().__init__(**kwargs).",
+                )
+            )
         if any_symbols(args, kwargs):
             return self._symbolic_call(args, kwargs, training)
         args, kwargs = self._converted(args, kwargs)

@@ -456,6 +456,8 @@ def _in_type(array: Any, tensor: KerasTensor) -> Any:
 def _made(written: Mapping[str, Any]) -> Any:
     """A layer, or an operation, without its calls."""
     if str(written.get("module")).startswith("keras.src.ops"):
+        import pellucid.ops  # noqa: F401  # which enters its functions  # pyright: ignore[reportUnusedImport]
+
         return Operation.of(written)
     return CATALOGUE.make(written)
 

@@ -32,6 +32,7 @@ from pellucid.data import (
     require_finite,
     split_rows,
     unpack,
+    with_class_weights,
 )
 from pellucid.engine import Engine, Predictor, uncompiled
 from pellucid.errors import ArgumentError, DataError, StateError, did_you_mean, message
@@ -579,9 +580,12 @@ class Model(Layer):
                 )
             source: Rows | Stream = self._stream(x, class_weight, shuffle)
         else:
-            source = self.rows_of(x, y, sample_weight, class_weight)
+            source = self.rows_of(x, y, sample_weight)
             if validation_split and validation_data is None:
                 source, held_out = split_rows(source, validation_split)
+            source = with_class_weights(
+                source, class_weight
+            )  # classes are weighted where they are trained on
         if validation_data is not None:
             given = is_stream(validation_data)
             if not given and not isinstance(validation_data, tuple | list):

@@ -56,6 +56,21 @@ class Pushes(list[Push]):
         return html.plain(str(self))
 
 
+def _without_examples(step: Any) -> ArgumentError:
+    """Why there is no gradient of a single example."""
+    if step.opening.losses is None:
+        return ArgumentError(
+            message("without a loss there are no examples.", came="a model compiled without a loss")
+        )
+    return ArgumentError(
+        message(
+            "the loss gives one number for the whole batch, and none for each example.",
+            came=f"the loss {', '.join(t.loss.name for t in step.parts.objective.targets if t.loss)}",
+            expected="a loss for each row, as keras.ops.mean(..., axis=-1) gives",
+        )
+    )
+
+
 def gradients_by_example(step: Any, path: str) -> NumPy:
     """The gradient of each example's own loss by a weight, shape (rows, *shape of the weight).
 
@@ -68,9 +83,7 @@ def gradients_by_example(step: Any, path: str) -> NumPy:
     name, index, _ = parsed(path)
     place = step.weight_place(name, path)
     if step.losses is None:
-        raise ArgumentError(
-            message("without a loss there are no examples.", came="a model compiled without a loss")
-        )
+        raise _without_examples(step)
     if index is not None:
         return _of_entry(step, place, require_index(path, index, step.weights[name].shape))
     variable_size = int(np.prod(step.weights[name].shape))
@@ -122,9 +135,7 @@ def pushes_of(step: Any, path: str) -> Pushes:
     name, index, _ = parsed(path)
     step.weight_place(name, path)
     if step.losses is None:
-        raise ArgumentError(
-            message("without a loss there are no examples that push.", came="a model compiled without a loss")
-        )
+        raise _without_examples(step)
     if index is None and step.weights[name].size == 1:
         index = (0,) * step.weights[name].ndim
         path = indexed(name, index)

@@ -119,7 +119,7 @@ def _layer(
 ) -> list[str]:
     """One layer: what it does to the example, for one unit."""
     output = layer.output
-    if not isinstance(output, np.ndarray) or output.ndim < 1:
+    if not isinstance(output, np.ndarray) or output.ndim < 1 or "output" in layer.shared:
         return [f"  {layer.name} ({type(layer.layer).__name__})"]
     shape = output.shape[1:]
     activation = _activation(layer)

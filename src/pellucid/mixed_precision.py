@@ -1,0 +1,9 @@
+"""keras.mixed_precision: the older names of dtype policies."""
+
+from pellucid.dtype_policies import DTypePolicy as DTypePolicy
+from pellucid.dtype_policies import dtype_policy as global_policy
+from pellucid.dtype_policies import set_dtype_policy as set_global_policy
+
+Policy = DTypePolicy
+
+__all__ = ["DTypePolicy", "Policy", "global_policy", "set_global_policy"]
