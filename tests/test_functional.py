@@ -254,6 +254,31 @@ def test_add_loss_reaches_the_cost_and_is_told_after_a_call_by_hand():
     assert found == pytest.approx(0.5 * np.mean(A**2), rel=1e-5)
 
 
+def test_texts_are_looked_up_on_the_host(tmp_path):
+    colours = RANDOM.choice(["red", "green", "blue"], 100)
+    look = L.StringLookup(output_mode="one_hot", vocabulary=["red", "green", "blue"])
+    colour, size = keras.Input((1,), dtype="string", name="colour"), keras.Input((4,), name="size")
+    model = keras.Model([colour, size], L.Dense(1, name="answer")(L.concatenate([look(colour), size])))
+    model.compile("sgd", "mse")
+    history = model.fit({"colour": colours, "size": A}, SIZE, validation_split=0.2, verbose=0)
+    step = history.open(1)
+    np.testing.assert_array_equal(step.layers["answer"].input[:, 1], colours[:80][step.rows] == "red")
+    assert step.formula("answer.z[0]").holds
+    model.save(tmp_path / "m.keras")
+    again, rows = (
+        keras.models.load_model(tmp_path / "m.keras"),
+        {"colour": np.array(["red", "pink"]), "size": A[:2]},
+    )
+    np.testing.assert_array_equal(again.predict(rows, verbose=0), model.predict(rows, verbose=0))
+    np.testing.assert_allclose(model(rows), model.predict(rows, verbose=0), rtol=1e-6)
+    chain = keras.Sequential([keras.Input((1,), dtype="string"), look, L.Dense(1)])
+    chain.compile("sgd", "mse")
+    chain.fit(colours, SIZE, verbose=0)
+    assert chain.predict(["blue", "red"], verbose=0).shape == (2, 1)
+    with pytest.raises(ValueError, match="does not hold numbers"):
+        two_by_two().predict([colours, B], verbose=0)
+
+
 def test_summary_says_what_is_connected_to_what(capsys):
     two_by_two().summary(line_length=120)
     told = capsys.readouterr().out

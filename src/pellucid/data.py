@@ -110,8 +110,11 @@ def column_names(x: Any) -> tuple[str, ...]:
     return tuple(map(str, frame.columns)) if isinstance(frame, nw.DataFrame) else ()
 
 
-def as_numbers(given: Any, what: str = "x") -> NumPy:
-    """One array-like thing as a host array of numbers, as wide as the device holds them."""
+def as_numbers(given: Any, what: str = "x", texts: bool = False) -> NumPy:
+    """One array-like thing as a host array of numbers, as wide as the device holds them.
+
+    With `texts`, arrays of texts are let through: for models that look them up.
+    """
     if callable(given) and not hasattr(given, "__array__"):
         raise DataError(
             message(
@@ -141,6 +144,8 @@ def as_numbers(given: Any, what: str = "x") -> NumPy:
                     f"{what} is ragged: its rows have different lengths.", mend="make all rows equally long."
                 )
             ) from None
+    if texts and (array.dtype.kind in "US" or _holds_texts(array)):
+        return array.astype(str)
     if array.dtype == object:
         try:
             array = array.astype(np.float64)
@@ -149,6 +154,10 @@ def as_numbers(given: Any, what: str = "x") -> NumPy:
     if array.dtype.kind not in "biufV" and str(array.dtype) != "bfloat16":
         raise _not_numbers(array, what)
     return width_for_device(array)
+
+
+def _holds_texts(array: NumPy) -> bool:
+    return array.dtype == object and any(isinstance(each, str | bytes) for each in array.ravel()[:100])
 
 
 def _not_numbers(array: NumPy, what: str) -> DataError:
@@ -171,6 +180,7 @@ def as_rows(
     class_weight: Mapping[Any, float] | None = None,
     inputs: int | None = None,
     outputs: int | None = None,
+    texts: bool = False,
 ) -> Rows:
     """Check what a user gave, and make it rows.
 
@@ -178,8 +188,9 @@ def as_rows(
         x, y, sample_weight, class_weight: as given to `fit`.
         inputs, outputs: how many arrays x and y are, if that is known: a list of arrays may be several
             inputs, or the rows of one.
+        texts: whether x may hold texts.
     """
-    rows_x = _nested(x, "x", inputs)
+    rows_x = _nested(x, "x", inputs, texts)
     rows_y = None if y is None else _nested(y, "y", outputs)
     weight = None if sample_weight is None else _nested(sample_weight, "sample_weight", outputs)
     lengths = {
@@ -215,25 +226,25 @@ def as_rows(
     return Rows(rows_x, rows_y, weight)
 
 
-def _nested(value: Any, what: str, count: int | None = None) -> Arrays:
+def _nested(value: Any, what: str, count: int | None = None, texts: bool = False) -> Arrays:
     """One array, or a list or dict of them: `count` of them, if that is known."""
     if isinstance(value, Mapping):
         items = cast(Mapping[str, Any], value)
         return {
-            name: None if item is None else as_numbers(item, f"{what}[{name!r}]")
+            name: None if item is None else as_numbers(item, f"{what}[{name!r}]", texts)
             for name, item in items.items()
         }
     if isinstance(value, list | tuple):
         entries = list(cast(Sequence[Any], value))
         if len(entries) == 1 and count in (None, 1) and getattr(entries[0], "ndim", 0) > 1:
-            return as_numbers(entries[0], what)
+            return as_numbers(entries[0], what, texts)
         arrays = all(entry is None or getattr(entry, "ndim", 0) > 0 or _is_frame(entry) for entry in entries)
         if (count is not None and count > 1 and len(entries) == count) or (count is None and arrays):
             return [
-                None if entry is None else as_numbers(entry, f"{what}[{number}]")
+                None if entry is None else as_numbers(entry, f"{what}[{number}]", texts)
                 for number, entry in enumerate(entries)
             ]
-    return as_numbers(value, what)
+    return as_numbers(value, what, texts)
 
 
 def _class_weights(class_weight: Mapping[Any, float], y: Arrays, weight: NumPy | None) -> NumPy:

@@ -13,7 +13,7 @@ from pellucid import activations, constraints, initializers, regularizers
 from pellucid.arrays import Array, Shape, as_array
 from pellucid.errors import ArgumentError, ShapeError, message
 from pellucid.formula import Expression, Number, Unit, largest, smallest, total
-from pellucid.layers.core import activated, activated_slope
+from pellucid.layers.core import activated, activated_shape, activated_slope
 from pellucid.layers.layer import CATALOGUE, Layer
 from pellucid.variables import Variable
 
@@ -47,6 +47,10 @@ class Activation(_Elementwise):
     def backward(self, unit: Unit) -> Expression | None:
         """dJ/dz = dJ/da * g'(z)."""
         return activated_slope(self.activation, unit, "input")
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of the inputs, unless g gives fewer numbers than it takes."""
+        return activated_shape(self.activation, input_shape)
 
 
 def _at_least_zero(name: str, value: float | None) -> float:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -173,6 +174,14 @@ def activated(activation: Any, unit: Unit, what: str, **options: Any) -> Express
     return activations.formula(activation, row, j, **options)
 
 
+def activated_shape(activation: Any, shape: Shape) -> Shape:
+    """The shape of a = g(z): another only where g gives fewer numbers than it takes, as "glu" does."""
+    if not activations.mixes_row(activation) or shape[-1] is None:
+        return shape
+    row = jax.eval_shape(activation, jax.ShapeDtypeStruct((1, shape[-1]), floatx()))
+    return (*shape[:-1], row.shape[-1])
+
+
 def activated_slope(activation: Any, unit: Unit, what: str, **options: Any) -> Expression | None:
     """dJ/dz_j = sum_i dJ/da_i * da_i/dz_j; only a_j depends on z_j, if the row is not mixed."""
     if not unit.index:
@@ -181,9 +190,10 @@ def activated_slope(activation: Any, unit: Unit, what: str, **options: Any) -> E
     *lead, j = unit.index
     size = unit.row(what).shape[-1]
     row = [unit.number(what, *lead, each) for each in range(size)]
-    given = [unit.number("output", *lead, each) for each in range(size)]
+    outputs = unit.row("output").shape[-1]
+    given = [unit.number("output", *lead, each) for each in range(outputs)]
     terms: list[Expression] = []
-    for i in range(size) if activations.mixes_row(activation) else [j]:
+    for i in range(outputs) if activations.mixes_row(activation) else [j]:
         made = activations.slope(activation, row, given, i, j, **options)
         if made is None:
             return None
@@ -317,7 +327,7 @@ class Dense(Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The last axis becomes `units`."""
-        return (*input_shape[:-1], self.units)
+        return activated_shape(self.activation, (*input_shape[:-1], self.units))
 
     def describe(self) -> str:
         """The layer in a few words."""

@@ -22,7 +22,7 @@ from pellucid.errors import ArgumentError, DataError, FileError, ShapeError, mes
 from pellucid.graph import Graph, KerasTensor, Node, Operation
 from pellucid.layers.layer import CATALOGUE, Layer
 from pellucid.masks import mask_of, with_mask
-from pellucid.models.model import Model
+from pellucid.models.model import AHEAD, Model
 from pellucid.naming import custom_object_scope, deserialize, serialize
 from pellucid.variables import current_scope
 
@@ -51,6 +51,8 @@ class Functional(Model):
         trainable = kwargs.pop("trainable", None)
         super().__init__(name=name, **kwargs)
         self._graph = Graph(inputs, outputs)
+        #: The part that works on the host, if there is one, and the part that is compiled.
+        self._ahead, self._behind = _cut(self._graph)
         self._operations: list[Any] = self._graph.operations
         shapes = [tensor.shape for tensor in self._graph.flat_inputs]
         self.input_shape = shapes[0] if len(shapes) == 1 else shapes
@@ -129,6 +131,8 @@ class Functional(Model):
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """The outputs, layer by layer."""
+        if isinstance(inputs, dict) and AHEAD in inputs:
+            return _single(self._behind(cast(Any, inputs)[AHEAD], training=training))
         if current_scope() is None:
             self._compare_structure(inputs)
         arrays = [
@@ -138,9 +142,7 @@ class Functional(Model):
         for array, own in zip(arrays, jax.tree.leaves(mask), strict=False):
             if array is not None:
                 with_mask(array, own)
-        outputs = self._graph(arrays, training=training)
-        single = isinstance(outputs, list | tuple) and len(cast(Any, outputs)) == 1
-        return cast(Any, outputs)[0] if single else outputs
+        return _single(self._graph(arrays, training=training))
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The outputs carry their masks already."""
@@ -297,11 +299,19 @@ class Functional(Model):
     def _names_of_outputs(self) -> list[str]:
         return sorted(self.output) if isinstance(self.output, dict) else self.output_names
 
+    def _takes_texts(self) -> bool:
+        return self._ahead is not None
+
     def _adjusted(self, rows: Rows) -> Rows:
+        if isinstance(rows.x, dict) and AHEAD in rows.x:
+            return rows
         arrays = [
             self._fitted(_in_type(array, tensor), tensor)
             for array, tensor in zip(self._flat(rows.x), self.inputs, strict=True)
         ]
+        if self._ahead is not None:
+            computed = self._ahead(arrays, training=False)
+            return replace(rows, x={AHEAD: [np.asarray(each) for each in computed]})
         return replace(rows, x=arrays[0] if len(arrays) == 1 else arrays)
 
     # Configuration, as Keras writes it.
@@ -386,6 +396,29 @@ class Functional(Model):
 _GRAPH_KEYS = ("name", "trainable", "layers", "input_layers", "output_layers")
 
 Model.made_of_graph = Functional
+
+
+def _cut(graph: Graph) -> tuple[Graph | None, Graph]:
+    """A graph in two: the layers that work on the host, which come first, and all others."""
+    hosted = {id(tensor) for tensor in graph.flat_inputs}
+    ahead: list[Node] = []
+    for node in graph.nodes:
+        first = all(id(tensor) in hosted for tensor in node.inputs)
+        if node.inputs and first and getattr(node.operation, "on_host", False):
+            ahead.append(node)
+            hosted |= {id(tensor) for tensor in node.outputs}
+    if not ahead:
+        return None, graph
+    behind = [node for node in graph.nodes if node.inputs and node not in ahead]
+    used = [tensor for node in behind for tensor in node.inputs] + graph.flat_outputs
+    between = list({id(tensor): tensor for tensor in used if id(tensor) in hosted}.values())
+    return Graph(graph.inputs, between), Graph(between, graph.outputs)
+
+
+def _single(outputs: Any) -> Any:
+    """The outputs; the one in a list of one."""
+    alone = isinstance(outputs, list | tuple) and len(cast(Any, outputs)) == 1
+    return cast(Any, outputs)[0] if alone else outputs
 
 
 def _as_functional(kind: type) -> bool:

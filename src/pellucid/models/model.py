@@ -917,7 +917,9 @@ class Model(Layer):
         class_weight: Mapping[Any, float] | None = None,
     ) -> Rows:
         """What a user gave, as rows: inputs, targets and weights in the order of the model's."""
-        rows = self._adjusted(as_rows(x, y, sample_weight, class_weight, *self._counts()))
+        rows = self._adjusted(
+            as_rows(x, y, sample_weight, class_weight, *self._counts(), texts=self._takes_texts())
+        )
         if not any(isinstance(each, list | dict) for each in (rows.y, rows.weight)):
             return rows
         names = self._names_of_outputs()
@@ -944,6 +946,10 @@ class Model(Layer):
     def _counts(self) -> tuple[int | None, int | None]:
         """How many inputs and outputs there are, if that is known."""
         return None, None
+
+    def _takes_texts(self) -> bool:
+        """Whether layers that work on the host come first, and so rows may hold texts."""
+        return False
 
     def _names_of_outputs(self) -> list[str] | None:
         """The names of the outputs, if they are known."""
@@ -1113,6 +1119,9 @@ class Model(Layer):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
+
+#: Under this name come rows that layers on the host have worked on already.
+AHEAD = "computed ahead, on the host"
 
 #: What a model of Keras can override to train in another way.
 _STEP_OF_ONES_OWN = (

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import jax
 import numpy as np
 
 from pellucid.arrays import Arrays, Shape
+from pellucid.data import Rows
 from pellucid.errors import ArgumentError, ShapeError, StateError, message
 from pellucid.graph import KerasTensor
 from pellucid.layers.core import Dense, InputLayer
 from pellucid.layers.layer import CATALOGUE, Layer, is_shape
 from pellucid.layers.preprocessing import Normalization
 from pellucid.masks import with_mask
-from pellucid.models.model import Model
+from pellucid.models.model import AHEAD, Model
 from pellucid.naming import custom_object_scope, serialize
 
 
@@ -200,9 +202,12 @@ class Sequential(Model):
 
     def call(self, inputs: Arrays, training: bool = False, mask: Any = None) -> Arrays:
         """Each layer's outputs are the next one's inputs."""
+        chain = self._chain
+        if isinstance(inputs, dict) and AHEAD in inputs:
+            inputs, chain = cast(Any, inputs)[AHEAD], chain[len(self._first_on_host()) :]
         if mask is not None and isinstance(inputs, jax.Array):
             with_mask(inputs, mask)
-        for layer in self._chain:
+        for layer in chain:
             inputs = layer(inputs, training=training)
         return inputs
 
@@ -226,6 +231,29 @@ class Sequential(Model):
 
     def _counts(self) -> tuple[int | None, int | None]:
         return 1, 1
+
+    def _first_on_host(self) -> list[Layer]:
+        """The layers that work on the host, and the input before them; none if it begins otherwise."""
+        first: list[Layer] = []
+        for layer in self._chain:
+            if not isinstance(layer, InputLayer) and not getattr(layer, "on_host", False):
+                break
+            first.append(layer)
+        return first if any(getattr(layer, "on_host", False) for layer in first) else []
+
+    def _takes_texts(self) -> bool:
+        return bool(self._first_on_host())
+
+    def _adjusted(self, rows: Rows) -> Rows:
+        first = self._first_on_host()
+        if not first or (isinstance(rows.x, dict) and AHEAD in rows.x):
+            return super()._adjusted(rows)
+        found: Any = cast(Any, rows.x)
+        if not self.built:
+            self.build_for((None, *found.shape[1:]))
+        for layer in first:
+            found = layer(found)
+        return replace(rows, x={AHEAD: np.asarray(found)})
 
     def check_input(self, inputs: Arrays) -> None:
         """The rows must have the shape that the model was built for."""
