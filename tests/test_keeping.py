@@ -463,6 +463,20 @@ def test_a_model_of_ones_own_without_arguments_comes_back(tmp_path, x):
     assert History.load(tmp_path / "run.pellucid", {"Plain": Plain}).open(0).cost == history.open(0).cost
 
 
+class OwnCompile(Plain):
+    def compile(self, *args, **kwargs):
+        super().compile(*args, **kwargs)
+
+
+def test_a_training_of_a_model_that_compiles_in_its_own_way_comes_back(tmp_path):
+    model = OwnCompile()
+    model.compile("sgd", "mse")
+    history = model.fit(X, Y, verbose=0)
+    history.save(tmp_path / "run.pellucid")
+    again = History.load(tmp_path / "run.pellucid", {"OwnCompile": OwnCompile})
+    assert again.open(0).cost == history.open(0).cost
+
+
 # A directory.
 
 

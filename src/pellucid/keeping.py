@@ -367,7 +367,7 @@ def unpack(run: run_files.Run, path: Path, custom_objects: Mapping[str, Any] | N
     with custom_object_scope(custom_objects):
         model = run_files.build(run, path)
         try:
-            model.compile_from_config(said["compile"])
+            model.compile_again(said["compile"])
         except UnknownNameError as problem:
             raise FileError(
                 message(

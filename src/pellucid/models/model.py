@@ -222,6 +222,13 @@ class Model(Layer):
             return
         self.compile(**deserialize(config))
 
+    def compile_again(self, config: Mapping[str, Any]) -> None:
+        """Compile for the training that a record is of, whatever a `compile` of one's own does beside."""
+        if type(self).compile_from_config is not Model.compile_from_config:
+            self.compile_from_config(config)
+        else:
+            Model.compile(self, **deserialize(config))
+
     # The state, by names.
 
     @property
