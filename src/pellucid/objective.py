@@ -223,6 +223,20 @@ class Objective:
         """The names in the logs, one for each of `all_metrics`; a name that is taken gets a number."""
         return [name for name, _ in self._named()]
 
+    def listed_names(self) -> list[str]:
+        """The names in the order in which `evaluate` lists their values, which is Keras's.
+
+        First those that metrics have by themselves: the loss, what is measured, the losses of several outputs;
+        then, sorted, those that begin with an output or end with a number.
+        """
+        known = self.names()
+        means = [target.mean.name for target in self.targets if target.mean is not None]
+        if self._by_dict:
+            means = [name for name in known if name in means]
+        own = ["loss", *(metric.name for metric in [*self.metrics, *self.weighted]), *means]
+        first = [name for name in dict.fromkeys(own) if name in known]
+        return [*first, *sorted(set(known) - set(first))]
+
     @property
     def variables(self) -> list[Variable]:
         """The sums of all metrics."""

@@ -85,6 +85,8 @@ def _sequential(model: Sequential, tensors: Any, clone: Callable[[Layer], Layer]
         begin = jax.tree.leaves(tensors)
     layers = [clone(layer) for layer in model.layers]
     made = Sequential([*begin, *layers], name=model.name, trainable=model.trainable)
+    if model.built and not made.built:
+        made.build_for(model.input_shape)
     if model.compiled:
         made.compile_from_config(model.get_compile_config())
     return made

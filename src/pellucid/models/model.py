@@ -186,7 +186,7 @@ class Model(Layer):
     @property
     def metrics_names(self) -> list[str]:
         """The names of loss and metrics, in the order that `evaluate` gives them."""
-        return self._objective.names()
+        return self._objective.listed_names()
 
     def metrics_by_name(self) -> dict[str, Any]:
         """The metrics by their names in the logs."""
