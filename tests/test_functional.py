@@ -279,6 +279,76 @@ def test_texts_are_looked_up_on_the_host(tmp_path):
         two_by_two().predict([colours, B], verbose=0)
 
 
+FUNCTIONS = {
+    "softmax": ops.softmax,
+    "relu and mean": lambda x: ops.mean(ops.relu(x), axis=-1, keepdims=True),
+    "reshape": lambda x: ops.reshape(x, (-1, 2, 2)),
+    "a part": lambda x: x[:, 1:],
+    "einsum": lambda x: ops.einsum("ij,ij->i", x, x),
+    "cast and pad": lambda x: ops.pad(ops.cast(x > 0, "float32"), ((0, 0), (1, 1))),
+    "operators": lambda x: 1.0 / (ops.abs(x) ** 2 + 1.0) - x,
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_between_layers_are_kept_in_files(name, tmp_path):
+    x = keras.Input((4,))
+    model = keras.Model(x, FUNCTIONS[name](x))
+    expected = np.asarray(FUNCTIONS[name](ops.convert_to_tensor(A)))
+    np.testing.assert_allclose(model.predict(A, verbose=0), expected, rtol=1e-5)
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(again.predict(A, verbose=0), model.predict(A, verbose=0))
+
+
+def test_classes_are_weighted_where_they_are_trained_on_and_not_where_they_are_validated():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(1, "sigmoid")])
+    model.compile(keras.optimizers.SGD(0.0), "binary_crossentropy")
+    heavy = {0: 1.0, 1: 10.0}
+    history = model.fit(A, YES, class_weight=heavy, validation_split=0.3, batch_size=70, verbose=0).history
+    assert history["val_loss"][0] == pytest.approx(model.evaluate(A[70:], YES[70:], verbose=0), rel=1e-5)
+    weights = np.where(YES[:70] == 1, 10.0, 1.0)
+    weighted = model.evaluate(A[:70], YES[:70], sample_weight=weights, batch_size=70, verbose=0)
+    assert history["loss"][0] == pytest.approx(weighted, rel=1e-5)
+
+
+def test_a_layer_whose_output_is_for_all_rows_is_told():
+    class Places(L.Layer):
+        def __init__(self):
+            super().__init__()
+            self.places = L.Embedding(10, 4)
+
+        def call(self, inputs):
+            return inputs + self.places(ops.arange(0, 4))
+
+    inputs = keras.Input((4, 1))
+    model = keras.Model(inputs, L.Dense(1)(L.Flatten()(Places()(L.Dense(4)(inputs)))))
+    model.compile("sgd", "mse")
+    step = model.fit(A[..., None], SIZE, verbose=0).open(1)
+    assert "places" in str(step)
+    assert step.check().ok
+
+
+def test_what_a_loss_of_the_whole_batch_has_no_examples_of_is_said():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(1)])
+    model.compile("sgd", lambda y, p: ops.mean((y - p) ** 2))
+    step = model.fit(A, SIZE, verbose=0).open(1)
+    with pytest.raises(ValueError, match="one number for the whole batch"):
+        step.pushes("dense/kernel[0,0]")
+
+
+def test_a_layer_that_forgot_its_parent_is_told_so():
+    class Mine(L.Layer):
+        def __init__(self):
+            pass
+
+        def call(self, inputs):
+            return inputs
+
+    with pytest.raises(RuntimeError, match=r"forgot to call super\(\).__init__\(\)"):
+        Mine()(A)
+
+
 def test_summary_says_what_is_connected_to_what(capsys):
     two_by_two().summary(line_length=120)
     told = capsys.readouterr().out

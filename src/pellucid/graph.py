@@ -81,16 +81,16 @@ class KerasTensor:
     def reshape(self, *shape: Any) -> KerasTensor:
         """The tensor in another shape."""
         new = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
-        return operation(jnp.reshape)(self, tuple(new))
+        return operation(reshape)(self, tuple(new))
 
     def squeeze(self, axis: Any = None) -> KerasTensor:
         """The tensor without axes of size one."""
-        return operation(jnp.squeeze)(self, axis=axis)
+        return operation(squeeze)(self, axis=axis)
 
     @property
     def T(self) -> KerasTensor:
         """The tensor with its axes the other way round."""
-        return operation(jnp.transpose)(self)
+        return operation(transpose)(self)
 
     def __repr__(self) -> str:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
@@ -161,7 +161,25 @@ OPERATIONS: dict[str, Callable[..., Any]] = {}
 
 def register(function: Callable[..., Any]) -> None:
     """Let a function be found by its name when a graph is read from a file."""
-    OPERATIONS.setdefault(function.__name__, function)
+    if function.__module__ == "pellucid.ops":
+        OPERATIONS[function.__name__] = function
+    else:
+        OPERATIONS.setdefault(function.__name__, function)
+
+
+def reshape(x: Any, newshape: Sequence[int]) -> Any:
+    """The array in another shape."""
+    return jnp.reshape(x, tuple(newshape))
+
+
+def squeeze(x: Any, axis: Any = None) -> Any:
+    """The array without axes of size one."""
+    return jnp.squeeze(x, axis)
+
+
+def transpose(x: Any, axes: Any = None) -> Any:
+    """The array with its axes in another order."""
+    return jnp.transpose(x, axes)
 
 
 def get_item(x: Any, key: Any) -> Any:
@@ -389,7 +407,12 @@ class Operation:
                 )
             )
         config = dict(written.get("config") or {})
-        settings = {key: deserialize(value) for key, value in config.items() if key != "dtype"}
+        # A dtype policy, which Keras writes, is nobody's argument; a type is.
+        settings = {
+            key: deserialize(value)
+            for key, value in config.items()
+            if not (key == "dtype" and isinstance(value, Mapping))
+        }
         return cls(OPERATIONS[name], **settings)
 
     def __repr__(self) -> str:
@@ -469,7 +492,7 @@ for _name, _function in (
     ("or", jnp.logical_or),
 ):
     _operator(f"__{_name}__", _function)
-for _function in (get_item, jnp.negative, jnp.absolute, jnp.reshape, jnp.squeeze, jnp.transpose):
+for _function in (get_item, jnp.negative, jnp.absolute, reshape, squeeze, transpose):
     register(_function)
 
 

@@ -84,6 +84,8 @@ class Configurable:
 
     #: The Keras namespace that the class is public in; written into configurations.
     namespace: ClassVar[str] = ""
+    #: Arguments that the constructor makes of their configurations itself, where the order of seeds matters.
+    made_within: ClassVar[tuple[str, ...]] = ()
     #: Arguments that are not written, since others say the same.
     unwritten: ClassVar[tuple[str, ...]] = ()
     #: Arguments that Keras has and that can only have this value here. They are written for it.
@@ -150,7 +152,10 @@ class Configurable:
             arguments["dtype"] = cast(Any, dtype)["config"]["name"]
         if cls.get_config is Configurable.get_config:
             # What was written by itself is read by itself.
-            arguments = {name: deserialize(value) for name, value in arguments.items()}
+            arguments = {
+                name: value if name in cls.made_within else deserialize(value)
+                for name, value in arguments.items()
+            }
         return cls(**arguments)
 
     @classmethod

@@ -226,8 +226,8 @@ class Objective:
     def listed_names(self) -> list[str]:
         """The names in the order in which `evaluate` lists their values, which is Keras's.
 
-        First those that metrics have by themselves: the loss, what is measured, the losses of several outputs;
-        then, sorted, those that begin with an output or end with a number.
+        First those that metrics have by themselves: the loss, what is measured, the losses of several
+        outputs; then, sorted, those that begin with an output or end with a number.
         """
         known = self.names()
         means = [target.mean.name for target in self.targets if target.mean is not None]

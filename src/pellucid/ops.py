@@ -610,8 +610,8 @@ def space_to_depth(x: ArrayLike, block_size: int, data_format: str = "channels_l
 
 
 def get_item(x: ArrayLike, key: Any) -> Array:
-    """The part that a key names: x[key]."""
-    return as_array(x)[key]
+    """The part that a key names: x[tuple(key) if isinstance(key, list) else key]."""
+    return as_array(x)[tuple(key) if isinstance(key, list) else key]
 
 
 def take(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> Array:

@@ -451,6 +451,9 @@ class SimpleRNN(_Recurrent):
 
     stated = ("z", "h")
 
+    #: Keras draws the seed of the layer's own dropout before those of the weights.
+    made_within = ("kernel_initializer", "recurrent_initializer", "bias_initializer")
+
     def __init__(
         self,
         units: int,

@@ -206,6 +206,8 @@ def _stated_gradient(step: Any, variable: Any, index: tuple[int, ...]) -> Expres
     terms: list[Expression] = []
     plain = plain_mean(step)
     for layer in users:
+        if layer.shared & set(layer.slopes):
+            return None  # what it gives is for all rows together
         stated = stated_by(layer.layer, "gradient_terms", "call")
         scale = np.float64(count if plain else 1)
         for example, *moment in np.ndindex(count, *layer.times):
