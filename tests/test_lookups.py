@@ -171,10 +171,14 @@ def test_a_vocabulary_cannot_grow_where_outputs_are_as_long_as_it():
 
 
 def test_texts_cannot_be_looked_up_in_a_compiled_program():
-    model = keras.Sequential([keras.Input((1,)), L.Hashing(3, output_mode="one_hot"), L.Dense(1)])
+    first = L.Hashing(3, output_mode="one_hot")
+    model = keras.Sequential([keras.Input((1,)), first, L.Dense(1)])
     model.compile("sgd", "mse")
+    model.fit(np.ones((4, 1)), np.ones(4), verbose=0)
+    behind = keras.Sequential([keras.Input((1,)), L.Rescaling(2.0), first, L.Dense(1)])
+    behind.compile("sgd", "mse")
     with pytest.raises(StateError, match="works on the host"):
-        model.fit(np.ones((4, 1)), np.ones(4), verbose=0)
+        behind.fit(np.ones((4, 1)), np.ones(4), verbose=0)
 
 
 X = np.random.default_rng(0).normal(size=(12, 3)).astype("float32")
