@@ -1,11 +1,14 @@
 """Functional models: graphs, several inputs and outputs, masks, and what an opened step tells of them."""
 
 import json
+import os
+import subprocess
 
 import numpy as np
 import pytest
 
 import pellucid as keras
+from judging import JUDGE
 from pellucid import layers as L  # noqa: N812
 from pellucid import ops
 from pellucid.masks import mask_of, with_mask
@@ -299,6 +302,31 @@ def test_functions_between_layers_are_kept_in_files(name, tmp_path):
     model.save(tmp_path / "m.keras")
     again = keras.models.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(again.predict(A, verbose=0), model.predict(A, verbose=0))
+
+
+@pytest.mark.slow
+def test_keras_reads_functions_between_layers(tmp_path):
+    functions = {
+        "softmax": ops.softmax,
+        "mean": lambda x: ops.mean(ops.relu(x), axis=-1, keepdims=True),
+        "cast": lambda x: ops.cast(x > 0, "float32"),
+        "reshape": lambda x: ops.reshape(x, (-1, 2, 2)),
+        "logsumexp": lambda x: ops.logsumexp(2.0 * x + 1.0, axis=-1),
+    }
+    for name, function in functions.items():
+        x = keras.Input((4,))
+        model = keras.Model(x, function(x))
+        model.save(tmp_path / f"{name}.keras")
+        np.save(tmp_path / f"{name}.npy", model.predict(A, verbose=0))
+    np.save(tmp_path / "x.npy", A)
+    script = """
+import keras, numpy, pathlib
+for file in sorted(pathlib.Path().glob("*.keras")):
+    answers = keras.models.load_model(file).predict(numpy.load("x.npy"), verbose=0)
+    numpy.testing.assert_allclose(answers, numpy.load(file.with_suffix(".npy")), rtol=1e-6)
+"""
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "KERAS_HOME": str(tmp_path / "home")}
+    subprocess.run([str(JUDGE), "-c", script], cwd=tmp_path, env=environment, check=True)
 
 
 def test_classes_are_weighted_where_they_are_trained_on_and_not_where_they_are_validated():

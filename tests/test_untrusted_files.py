@@ -164,7 +164,7 @@ RUNNING = {
         {"module": {"class_name": "__bytes__", "config": {"value": pickle.dumps(Harm(), 0).decode()}}},
     ),
     "CVE-2026-1462 a model of TensorFlow": layer(
-        "keras.layers", "TFSMLayer", {"filepath": "/tmp/model", "call_endpoint": "serve"}
+        "keras.layers", "TFSMLayer", {"filepath": "model", "call_endpoint": "serve"}
     ),
     "CVE-2026-12481 __typespec__": {"class_name": "__typespec__", "config": [], "module": "os"},
     "a class of another kind": layer("keras.optimizers", "Adam", {}),

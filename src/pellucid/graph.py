@@ -282,6 +282,39 @@ _ROW_BY_ROW = frozenset(
 )
 
 
+#: Where Keras has the classes of functions that are not in its keras.src.ops.numpy, for the files it reads.
+_ELSEWHERE = {
+    "core": ("cast", "saturate_cast", "scatter", "slice", "stop_gradient", "unstack"),
+    "math": ("erf", "erfinv", "in_top_k", "logsumexp", "rsqrt", "segment_max", "segment_sum", "top_k"),
+    "linalg": ("cholesky", "det", "inv", "norm", "solve"),
+    "nn": (
+        *(
+            "celu",
+            "elu",
+            "gelu",
+            "glu",
+            "hard_sigmoid",
+            "hard_silu",
+            "leaky_relu",
+            "log_sigmoid",
+            "log_softmax",
+        ),
+        *(
+            "normalize",
+            "one_hot",
+            "relu",
+            "relu6",
+            "selu",
+            "sigmoid",
+            "silu",
+            "softmax",
+            "softplus",
+            "softsign",
+        ),
+    ),
+}
+_KERAS_MODULE = {name: module for module, names in _ELSEWHERE.items() for name in names}
+
 #: The functions whose arithmetic is told in opened steps.
 _ARITHMETIC: dict[str, Callable[..., Any]] = {
     "add": operator.add,
@@ -390,7 +423,7 @@ class Operation:
         """The operation as Keras writes it into the file of a functional model."""
         kind = "".join(part.capitalize() for part in self.kind.split("_"))
         return {
-            "module": "keras.src.ops.numpy",
+            "module": f"keras.src.ops.{_KERAS_MODULE.get(self.kind, 'numpy')}",
             "class_name": kind,
             "config": {"name": self.name, **{key: serialize(value) for key, value in self.settings.items()}},
             "registered_name": kind,

@@ -137,7 +137,7 @@ class Objective:
         names = _names(outputs, names, len(leaves))
         shapes = [_shape(each) for each in (y if several and isinstance(y, list) else [y] * len(leaves))]
         spread = [
-            _by_output(given, what, names, outputs, several)
+            _by_output(given, what, names, several)
             for given, what in (
                 (self.given_loss, "loss"),
                 (self.given_loss_weights, "loss_weights"),
@@ -382,7 +382,7 @@ def _is_dict(value: Any) -> bool:
     return isinstance(value, Mapping) and "class_name" not in value
 
 
-def _by_output(given: Any, what: str, names: list[str], outputs: Any, several: bool) -> list[Any]:
+def _by_output(given: Any, what: str, names: list[str], several: bool) -> list[Any]:
     """What was given to `compile`, one entry for each output."""
     if not several:
         if what in ("loss", "loss_weights"):
