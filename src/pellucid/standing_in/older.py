@@ -11,18 +11,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pellucid import config, losses, ops, random
+from pellucid import losses, ops, random
 from pellucid.arrays import floatx
-from pellucid.dtype_policies import DTypePolicy
 from pellucid.errors import ArgumentError, message
 from pellucid.standing_in import text
 from pellucid.variables import Variable
 
 #: Every older name: "backend.mean", "losses.mse", ...
 OFFERED: dict[str, Any] = {
-    "mixed_precision.Policy": DTypePolicy,
-    "mixed_precision.global_policy": config.dtype_policy,
-    "mixed_precision.set_global_policy": config.set_dtype_policy,
     "preprocessing.text.Tokenizer": text.Tokenizer,
     "preprocessing.text.hashing_trick": text.hashing_trick,
     "preprocessing.text.one_hot": text.one_hot,
