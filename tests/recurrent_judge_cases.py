@@ -155,6 +155,7 @@ def cases(keras):
             lambda layer=layer: [layer(6, dropout=0.2, recurrent_dropout=0.1), L.Dense(1)],
             x,
             y,
+            validation_split=0.3,
         )
     trained(
         "train two LSTMs",
@@ -162,6 +163,27 @@ def cases(keras):
         x,
         y,
     )
+
+    def asked_between():
+        """A training, questions of all kinds, and a training that goes on with the seeds they left."""
+        keras.utils.set_random_seed(9)
+        cells = [L.GRUCell(4, dropout=0.3), L.LSTMCell(5, recurrent_dropout=0.2)]
+        inner = [L.Bidirectional(L.GRU(4, dropout=0.2, return_sequences=True)), L.RNN(cells), L.Dense(1)]
+        model = keras.Sequential([keras.Input(x.shape[1:]), *inner])
+        model.compile("adam", "mse")
+        losses = model.fit(x, y, epochs=2, batch_size=16, verbose=0).history["loss"]
+        for ask in (
+            lambda: model.evaluate(x, y, batch_size=7, verbose=0),
+            lambda: model.predict(x, batch_size=5, verbose=0),
+            lambda: model.predict(x, verbose=0),
+            lambda: model.predict_on_batch(x[:3]),
+            lambda: model.test_on_batch(x, y),
+        ):
+            ask()
+            losses += model.fit(x, y, epochs=1, batch_size=16, verbose=0).history["loss"]
+        return {"losses": np.array(losses)}
+
+    listed["train, ask, train on"] = asked_between
     trained(
         "train with masked times",
         lambda: [L.Masking(), L.Bidirectional(L.GRU(5, return_sequences=True)), L.LSTM(4), L.Dense(1)],

@@ -160,7 +160,7 @@ def run(
         if loop.held_out is not None and held_out is not None:
             count = jnp.where((end == steps) & validated[epoch], loop.held_out.count, 0)
             values = (state.weights, state.others)
-            sums = evaluate(parts, loop.held_out, values, nothing, held_out, jnp.zeros_like(count), count)
+            sums, _ = evaluate(parts, loop.held_out, values, nothing, held_out, jnp.zeros_like(count), count)
             row = jnp.concatenate([row, flatten_results(parts.results(sums))])
         return state, jax.lax.dynamic_update_index_in_dim(logs, row, epoch, 0), told
 
@@ -178,15 +178,21 @@ def evaluate(
     data: Rows,
     start: Any,
     stop: Any,
-) -> Values:
-    """Add the batches from start to stop, as they lie, to the sums of loss and metrics."""
+) -> tuple[Values, Values]:
+    """Add the batches from start to stop, as they lie, to the sums of loss and metrics.
 
-    def one_batch(sums: Values, number: Any, size: int, masked: bool) -> Values:
+    Returns the sums, and what moved on the way (`Parts.moved`).
+    """
+    weights, others = values
+
+    def one_batch(carry: tuple[Values, Values], number: Any, size: int, masked: bool) -> Any:
+        sums, moved = carry
         batch = batches.take(data, None, number, size, masked)
-        forward = parts.forward(*values, batch.x, training=False)
-        return parts.measure(sums, forward, batch, parts.cost(forward, batch))
+        forward = parts.forward(weights, parts.with_moved(others, moved), batch.x, training=False)
+        sums = parts.measure(sums, forward, batch, parts.cost(forward, batch))
+        return sums, parts.moved(forward.others)
 
-    return batches.each(start, stop, one_batch, sums)
+    return batches.each(start, stop, one_batch, (sums, parts.moved(others)))
 
 
 def flatten_results(results: dict[str, Any]) -> Array:
@@ -258,14 +264,18 @@ class Engine:
         self, data: Rows, batches: Batches, sums: Values, start: int, stop: int
     ) -> tuple[Values, Array]:
         """Add batches to the sums; also gives their results in a row."""
+        parts = self.parts
 
         def measured(state: tuple[Values, Values], sums: Values, data: Rows, start: Any, stop: Any) -> Any:
-            after = evaluate(self.parts, batches, state, sums, data, start, stop)
-            return after, flatten_results(self.parts.results(after))
+            sums, moved = evaluate(parts, batches, state, sums, data, start, stop)
+            return sums, flatten_results(parts.results(sums)), moved
 
-        state = self.parts.read()
+        state = parts.read()
         args = ((state.weights, state.others), sums, data, np.int32(start), np.int32(stop))
-        return self.program("evaluate", measured, batches, *args)(*args)
+        sums, row, moved = self.program("evaluate", measured, batches, *args)(*args)
+        for place, value in zip(parts.moving, moved, strict=True):
+            parts.others[place].receive(value)
+        return sums, row
 
     def no_sums(self) -> Values:
         """Sums of nothing."""
@@ -340,8 +350,9 @@ class Predictor:
         self.mixes = parts.model.mixes_rows(False)
         self.programs: dict[Any, Any] = {}
 
-    def _answer(self, state: tuple[Values, Values], x: Arrays) -> Arrays:
-        return self.parts.forward(*state, x, training=False).outputs
+    def _answer(self, state: tuple[Values, Values], x: Arrays) -> tuple[Arrays, Values]:
+        forward = self.parts.forward(*state, x, training=False)
+        return forward.outputs, self.parts.moved(forward.others)
 
     def __call__(self, rows: Rows, batch_size: int, progress: Progress | None = None) -> Arrays:
         """The outputs for all rows, as host arrays."""
@@ -354,6 +365,7 @@ class Predictor:
         else:
             piece = batch_size if count <= batch_size else max(PREDICTED_AT_ONCE, batch_size)
         outputs: list[Any] = []
+        moved: Values = ()
         for start in range(0, count, piece):
             part = rows.part(start, min(start + piece, count))
             size = part.count
@@ -361,12 +373,18 @@ class Predictor:
             if start == 0 and not self._knows(x) and size < piece:
                 # What does not fit is to be told in the user's own numbers of rows.
                 jax.eval_shape(self._answer, values, part.x)
-            outputs.append((self._program(values, x)(values, x), size))
+            answers, moved = self._program(values, x)(values, x)
+            outputs.append((answers, size))
             if len(outputs) > 4:
                 # Keep a few pieces under way, not all of them.
                 jax.block_until_ready(outputs[-4][0])
             if progress is not None:
                 progress.steps(0, start // piece + 1, -(-count // piece), time.perf_counter() - began, {})
+        for place, after in zip(self.parts.moving, moved, strict=True):
+            # A piece is one call here, and as many as it has batches in Keras.
+            before = np.asarray(values[1][place])
+            by_batch = np.asarray(after) - before
+            self.parts.others[place].receive(before + by_batch * np.uint32(-(-count // batch_size)))
         host = [jax.tree.map(lambda each, size=size: np.asarray(each)[:size], each) for each, size in outputs]
         if progress is not None:
             progress.epoch(0, -(-count // batch_size), time.perf_counter() - began, {})

@@ -107,7 +107,9 @@ class ArrayTraining:
         self.by_batch = plan.callbacks.any_overrides(*TRAIN_BATCH)
         self.by_epoch = self.by_batch or plan.callbacks.any_overrides(*EPOCH)
         # A validation that callbacks watch runs by itself; any other is part of the compiled loop.
-        inside = held_out is not None and not plan.callbacks.any_overrides(*TEST)
+        # So does one that moves something, which a replay, where nothing is validated, must hear of.
+        watched = plan.callbacks.any_overrides(*TEST) or bool(plan.engine.parts.moving)
+        inside = held_out is not None and not watched
         cut = self.engine.cut(held_out.count, held_out_size, False) if inside and held_out else None
         single = self.by_epoch or (plan.validate is not None and not inside)
         told = plan.steps_per_execution if self.by_batch else 0

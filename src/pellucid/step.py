@@ -97,6 +97,8 @@ class Parts:
         self.others: list[Variable] = self.model.non_trainable_variables
         self.remembered: list[Variable] = self.optimizer.variables if self.optimizer else []
         self.sums: list[Variable] = self.objective.variables
+        #: The places of those others that `evaluate` and `predict` leave changed, too.
+        self.moving = [place for place, each in enumerate(self.others) if each.moves_when_asked]
         self.regularized = [variable for variable in self.weights if variable.regularizer is not None]
 
     def forward(
@@ -126,6 +128,15 @@ class Parts:
             masks = tuple(mask_of(output) for output in jax.tree.leaves(outputs))
         known = masks if any(mask is not None for mask in masks) else None
         return Forward(outputs, penalty, scope.after(self.others), handed.values if handed else {}, known)
+
+    def moved(self, others: Values) -> Values:
+        """Those of the others that a forward pass without training leaves changed: mostly none."""
+        return tuple(others[place] for place in self.moving)
+
+    def with_moved(self, others: Values, moved: Values) -> Values:
+        """The others, with these values for those that moved."""
+        found = dict(zip(self.moving, moved, strict=True))
+        return tuple(found.get(place, value) for place, value in enumerate(others))
 
     def cost(self, forward: Forward, batch: Batch) -> Array:
         """The mean loss of the batch, and the penalties."""

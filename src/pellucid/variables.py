@@ -333,6 +333,8 @@ class Variable:
         self.regularizer = regularizer
         self.constraint = constraint
         self.autocast = autocast
+        #: Whether `evaluate` and `predict` leave it changed, too, and not only training.
+        self.moves_when_asked = False
         structure_changed()
 
     @property
@@ -476,6 +478,10 @@ class SeedGenerator:
         self.state = Variable(
             key(self.seed), dtype="uint32", trainable=False, name="state", path=path or f"{self.name}/state"
         )
+
+    def skip(self, draws: int) -> None:
+        """Move on as that many draws would."""
+        self.state.assign(as_array(self.state.value) + np.array([0, draws], dtype=np.uint32))
 
     def next(self, ordered: bool = True) -> Array:
         """The key for one draw; then the state moves on, or jumps if not `ordered`."""

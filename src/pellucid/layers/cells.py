@@ -122,6 +122,7 @@ class Cell(Layer):
                 name="bias",
             )
         self.seed_generator.state.path = f"{self.kernel.path.rpartition('/')[0]}/seed"
+        self.seed_generator.state.moves_when_asked = self.draws > 0
 
     seed_generator: SeedGenerator
 
@@ -138,6 +139,12 @@ class Cell(Layer):
         return [jnp.zeros((batch_size or 1, self.units), self.compute_dtype) for _ in range(self.states)]
 
     # What is dropped.
+
+    @property
+    def draws(self) -> int:
+        """How many draws a sequence takes; as in Keras, also one for whose answers nothing is dropped."""
+        each = self.gates if self.drops_by_gate else 1
+        return each * sum(rate > 0 for rate in (self.dropout, self.recurrent_dropout))
 
     def draw(self, rows: int, training: bool) -> Kept:
         """Which inputs and which numbers of the state are kept, for all times of a sequence."""
@@ -160,6 +167,8 @@ class Cell(Layer):
     def sequence(self, rows: int, training: bool) -> Generator[Kept]:
         """Drop the same numbers at all times within a with block."""
         self.kept = self.draw(rows, training)
+        if not training and self.draws:
+            self.seed_generator.skip(self.draws)
         try:
             yield self.kept
         finally:
