@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pellucid.tables.network import TableNetwork
     from pellucid.tables.recipe import Prepared
     from pellucid.tables.report import Report
-    from pellucid.tables.schema import Schema
+    from pellucid.tables.schema import Schema, Target
 
 #: Exit codes: what was asked cannot be done; stopped by Ctrl-C; nobody reads the output any more.
 CANNOT, STOPPED, UNREAD = 2, 130, 141
@@ -99,7 +99,13 @@ def _ended_plainly(command: Callable[..., None]) -> Callable[..., None]:
 @app.command()
 @_ended_plainly
 def fit(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="A CSV, TSV, Parquet or JSON-lines file.")],
+    table: Annotated[
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help="A CSV, TSV, Parquet, JSON-lines or Excel file, a pattern of names, or SQL.",
+        ),
+    ],
     target: Annotated[str, typer.Option(metavar="COLUMN", help="The column to answer.", show_default=False)],
     out: Annotated[
         str | None,
@@ -107,11 +113,27 @@ def fit(
             metavar="FILE", help="Where the network goes. By default TABLE's name, here.", show_default=False
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", help="The largest number of epochs.")] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(metavar="TABLE", help="A table of its own to test on. By default a fifth of the rows."),
+    ] = None,
+    threshold: Annotated[
+        str,
+        typer.Option(
+            metavar="P", help="From which probability on it is yes: 0.5, best-f1, cost=FP:FN, or recall=0.95."
+        ),
+    ] = "0.5",
+    network: Annotated[
+        str | None,
+        typer.Option(metavar="SIZES", help='Hidden layers: "64,32", or "none". By default the recipe\'s.'),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="How often the rows are gone through.")
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same network.")] = 0,
-    leave_out: Annotated[
+    drop: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN", help="A column not to learn from. May be said several times."),
+        typer.Option("--drop", "--leave-out", metavar="COLUMNS", help="Columns not to learn from: a,b"),
     ] = None,
     kind: Annotated[
         str | None,
@@ -130,60 +152,103 @@ def fit(
     from pellucid.tables.network import require_replaceable
 
     began = time.perf_counter()
-    file = out if out is not None else f"{Path(table).name.removesuffix('.gz').rsplit('.', 1)[0]}.pellucid"
-    epochs = recipe.EPOCHS if epochs is None else epochs
-    recipe.require_epochs(epochs)
-    from pellucid.tables.reading import require_file
+    from pellucid.tables.choosing import Wanted
+    from pellucid.tables.reading import is_question
 
-    require_file(table)
-    if os.path.exists(file) and os.path.samefile(file, table):
+    file = out if out is not None else f"{_stem(table)}.pellucid"
+    recipe.require_epochs(epochs)
+    hidden, wanted = _sizes(network), Wanted.of(threshold)
+    if os.path.exists(file) and os.path.exists(table) and os.path.samefile(file, table):
         raise ArgumentError(message("the network would be written over the table.", came=file))
     require_replaceable(file)
     known: Any = kind
-    prepared = recipe.prepare(table, target, seed=seed, leave_out=leave_out or (), kind=known, yes=yes)
+    dropped = _columns(drop or ())
+    prepared = recipe.prepare(table, target, test=test, seed=seed, leave_out=dropped, kind=known, yes=yes)
     if quiet:
-        network = recipe.train(prepared, epochs=epochs)
+        trained = recipe.train(prepared, network=hidden, epochs=epochs, threshold=wanted)
     else:
         console = _console()
         _print_data(console, prepared)
-        watching = _Watching(console, epochs)
-        network = recipe.train(prepared, epochs=epochs, callbacks=[watching.callback()])
-        watching.ended(network)
-    network.save(file)
+        watching = _Watching(console)
+        trained = recipe.train(
+            prepared, network=hidden, epochs=epochs, threshold=wanted, stage=watching.stage
+        )
+        watching.ended(trained)
+    trained.save(file)
     if quiet:
         typer.echo(file)
     else:
         console = _console()
-        _print_network(console, network)
-        _print_report(console, network.report, network.schema.target.name)
+        _print_network(console, trained)
+        _print_report(console, trained.report, trained.schema.target)
+        _print_notes(console, trained)
         console.print(f"\n[bold]Saved[/] {_safe(file)} after {time.perf_counter() - began:.1f} s. Next:")
-        console.print(f"  pellucid predict {_safe(_shell(file))} {_safe(_shell(table))}", soft_wrap=True)
+        asked = "TABLE" if is_question(table) else _shell(table)
+        console.print(f"  pellucid predict {_safe(_shell(file))} {_safe(asked)}", soft_wrap=True)
         console.print(f"  pellucid describe {_safe(_shell(file))}", soft_wrap=True)
-        console.print(
-            f"  pellucid explain {_safe(_shell(file))} {_safe(_shell(table))} --row 1", soft_wrap=True
-        )
-        if network.opens:
+        console.print(f"  pellucid explain {_safe(_shell(file))} {_safe(asked)} --row 1", soft_wrap=True)
+        if trained.opens:
             console.print(f"  pellucid show {_safe(_shell(file))} --step 0", soft_wrap=True)
-    if network.interrupted:
+    if trained.interrupted:
         sys.stderr.write(
-            f"pellucid: stopped by Ctrl-C after {network.training['epochs']} epochs; "
-            f"the best weights so far were measured, and saved in {file}.\n"
+            f"pellucid: stopped by Ctrl-C after {trained.training['epochs']} epochs; "
+            f"the weights so far were measured, and saved in {file}.\n"
         )
         sys.exit(STOPPED)
+
+
+def _stem(table: str) -> str:
+    """The name of a table's file without its folder and its endings; a question has none."""
+    from pathlib import Path
+
+    from pellucid.tables.reading import is_question
+
+    if is_question(table):
+        return "network"
+    name = Path(table).name.removesuffix(".gz").rsplit(".", 1)[0]
+    return "".join("_" if letter in "*?[]" else letter for letter in name) or "network"
+
+
+def _columns(given: Sequence[str]) -> list[str]:
+    """Names of columns: each may be several with commas between them."""
+    return [name.strip() for each in given for name in each.split(",") if name.strip()]
+
+
+def _sizes(given: str | None) -> tuple[int, ...] | None:
+    """The units of hidden layers, from "64,32"."""
+    if given is None:
+        return None
+    if given.strip().lower() in ("", "none", "linear"):
+        return ()
+    try:
+        sizes = tuple(int(part) for part in given.split(","))
+    except ValueError:
+        sizes = (0,)
+    if min(sizes) < 1 or max(sizes) > 65_536:
+        raise ArgumentError(
+            message("these are no hidden layers.", came=repr(given), expected='"64,32", or none')
+        )
+    return sizes
+
+
+_STAGES = {
+    "held out": "a fifth held out, to calibrate",
+    "without dropout": "the same without dropout",
+    "all rows": "on all rows but the test rows",
+}
 
 
 class _Watching:
     """Shows the training while it runs: a line that moves on a terminal, a few lines elsewhere."""
 
-    def __init__(self, console: Console, epochs: int) -> None:
+    def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         self.console = console
-        self.epochs = epochs
         self.live = console.is_terminal
-        self.said = 0.0
+        self.said = time.perf_counter()
         self.progress = Progress(
-            TextColumn("Training: epoch"),
+            TextColumn("Training {task.fields[what]}: epoch"),
             MofNCompleteColumn(),
             BarColumn(24),
             TextColumn("{task.description}"),
@@ -191,52 +256,56 @@ class _Watching:
             transient=True,
             disable=not self.live,
         )
-        self.task = self.progress.add_task("compiling", total=epochs)
+        self.task: Any = None
 
-    def callback(self) -> Any:
-        """The callback of the training that this listens with."""
+    def stage(self, name: str, epochs: int) -> list[Any]:
+        """The callback of a stage of the training that this listens with."""
         from pellucid.callbacks import Callback
 
-        watching = self
+        watching, what = self, _STAGES.get(name, name)
 
         class Watch(Callback):
             def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+                if watching.task is not None:
+                    watching.progress.remove_task(watching.task)
+                watching.task = watching.progress.add_task("compiling", total=epochs, what=what)
                 watching.progress.start()
 
             def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-                watching.epoch(epoch, logs or {})
+                watching.epoch(what, epoch, epochs, logs or {})
 
             def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
                 watching.progress.stop()
 
-        return Watch()
+        return [Watch()]
 
-    def epoch(self, number: int, logs: Mapping[str, Any]) -> None:
+    def epoch(self, what: str, number: int, epochs: int, logs: Mapping[str, Any]) -> None:
         """An epoch is over."""
-        values = ", ".join(
-            f"{name.replace('val_', 'validation ')} {logs[name]:.4f}"
-            for name in ("loss", "val_loss")
-            if name in logs
-        )
+        loss = f"loss {logs['loss']:.4f}" if "loss" in logs else ""
         if self.live:
-            self.progress.update(self.task, completed=number + 1, description=values)
+            self.progress.update(self.task, completed=number + 1, description=loss)
         elif (now := time.perf_counter()) - self.said >= 2.0:
             self.said = now
             # By the console, which goes on when nobody reads it any more.
-            told = f"Training: epoch {number + 1} of at most {self.epochs}, {values}"
+            told = f"Training {what}: epoch {number + 1} of {epochs}, {loss}"
             self.console.print(told, markup=False, soft_wrap=True)
 
     def ended(self, network: TableNetwork) -> None:
         """Say how the training ended."""
+        self.progress.stop()
         facts = network.training
-        why = {
-            "no longer better": "the validation rows no longer got better",
-            "interrupted": "stopped by Ctrl-C",
-        }.get(str(facts["ended"]), "as many as allowed")
-        self.console.print(
-            f"[bold]Trained[/] {facts['epochs']} epochs in {facts['seconds']:.1f} s ({why}); "
-            f"the weights are those after epoch {facts['best_epoch']}."
+        why = (
+            "stopped by Ctrl-C"
+            if facts["ended"] == "interrupted"
+            else "twice: with a fifth held out, and on all"
         )
+        self.console.print(f"[bold]Trained[/]   {facts['epochs']} epochs in {facts['seconds']:.1f} s ({why})")
+        heat = float(facts["temperature"])
+        if heat != 1.0:
+            self.console.print(
+                f"          calibrated: probabilities were too {'sure' if heat > 1 else 'unsure'}, "
+                f"so their logits are divided by {heat:.3g}"
+            )
 
 
 # predict
@@ -248,8 +317,11 @@ def predict(
     file: Annotated[str, typer.Argument(metavar="FILE", help="What pellucid fit wrote.")],
     table: Annotated[str, typer.Argument(metavar="TABLE", help="The rows to answer for.")],
     threshold: Annotated[
-        float, typer.Option(metavar="P", help="From which probability on the answer is yes (yes/no only).")
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            metavar="P", help="From which probability on the answer is yes, if not as trained (yes/no only)."
+        ),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -294,20 +366,25 @@ def describe(
     facts = network.training
     console.print(f"[bold]{_safe(file)}[/], trained on {_safe(str(facts.get('table', 'a table')))}")
     _print_columns(console, network.schema, facts.get("counts", []))
-    for feature in network.schema.features:
-        words = " (yes or no)" if feature.treatment == "yes/no" else ""
-        console.print(f"    {_safe(feature.name)}{words}")
     _print_network(console, network)
-    said = {
-        name: _safe(str(facts.get(name, "?")))
-        for name in ["epochs", "seconds", "seed", "optimizer", "learning_rate", "batch_size", "ended"]
-    }
+    recipe = facts.get("recipe")
+    recipe = recipe if isinstance(recipe, dict) else {}
     console.print(
-        f"[bold]Training[/]  {said['epochs']} epochs in {said['seconds']} s ({said['ended']}), "
-        f"seed {said['seed']}, {said['optimizer']} at {said['learning_rate']}, "
-        f"batches of {said['batch_size']}"
+        f"[bold]Training[/]  {_safe(str(facts.get('epochs', '?')))} epochs in "
+        f"{_safe(str(facts.get('seconds', '?')))} s ({_safe(str(facts.get('ended', '?')))}), "
+        f"seed {_safe(str(facts.get('seed', '?')))}"
     )
-    _print_report(console, network.report, network.schema.target.name)
+    console.print(f"          {_safe(', '.join(f'{name} {value}' for name, value in recipe.items()))}")
+    console.print(
+        f"          table {_safe(str(facts.get('fingerprint', '?'))[:12])}, temperature "
+        f"{_safe(str(facts.get('temperature', 1.0)))}"
+    )
+    _print_report(console, network.report, network.schema.target)
+    _print_notes(console, network)
+    if network.opens:
+        console.print(
+            f"\nOpen a step of the training: pellucid show {_safe(_shell(file))} --step 0", soft_wrap=True
+        )
 
 
 # show
@@ -409,7 +486,9 @@ def explain(
     values: Annotated[
         str | None, typer.Option(metavar="VALUES", help="Or the values themselves: age=54,size=3.2")
     ] = None,
-    threshold: Annotated[float, typer.Option(metavar="P", help="From which probability on it is yes.")] = 0.5,
+    threshold: Annotated[
+        float | None, typer.Option(metavar="P", help="From which probability on it is yes.")
+    ] = None,
     layer: Annotated[str | None, typer.Option(metavar="NAME", help="Tell about this layer only.")] = None,
     unit: Annotated[int | None, typer.Option(metavar="N", help="Which unit of that layer.")] = None,
     full: Annotated[bool, typer.Option("--full", help="With every term of every sum.")] = False,
@@ -519,32 +598,44 @@ def _print_columns(console: Console, schema: Schema, counts: Sequence[int]) -> N
         )
     elif target.reason:
         console.print(f"          {_safe(target.reason)}")
-    console.print(f"[bold]Features[/]  {len(schema.features)} columns")
+    if target.threshold_reason:
+        console.print(f"          yes from {target.threshold:.3g} on: {_safe(target.threshold_reason)}")
+    console.print(f"[bold]Features[/]  {len(schema.columns)} columns, {len(schema.features)} numbers a row")
+    for feature in schema.features[:40]:
+        if feature.note or feature.treatment != "number":
+            what = feature.treatment if feature.treatment != "yes/no" else "yes or no"
+            console.print(
+                f"          {_safe(feature.name)}: {what}{_safe('; ' + feature.note if feature.note else '')}"
+            )
     for left in schema.left_out[:20]:
         console.print(f"          left out: {_safe(left.name)} ({_safe(left.reason)})")
     if len(schema.left_out) > 20:
         console.print(f"          and {len(schema.left_out) - 20} more columns are left out")
 
 
+def _print_notes(console: Console, network: TableNetwork) -> None:
+    notes = network.training.get("notes")
+    for note in notes if isinstance(notes, list) else []:
+        console.print(f"[bold]Note[/]  {_safe(str(note))}")
+
+
 def _print_network(console: Console, network: TableNetwork) -> None:
-    layers = [_layer(layer) for layer in network.layer_configs() if layer["class_name"] != "InputLayer"]
+    layers = [_layer(each) for each in network.layer_configs() if each["class_name"] == "Dense"]
+    columns = network.training.get("columns", "?")
     console.print(
-        f"[bold]Network[/]   {len(network.schema.features)} numbers > {' > '.join(layers)}: "
-        f"{network.weights_count():,} weights"
+        f"[bold]Network[/]   {len(network.schema.features)} numbers > {_safe(str(columns))} columns > "
+        f"{' > '.join(layers)}: {network.weights_count():,} weights"
     )
 
 
 def _layer(layer: Mapping[str, Any]) -> str:
     config = layer["config"]
-    if layer["class_name"] != "Dense":
-        return _safe("standardise" if layer["class_name"] == "Normalization" else str(layer["class_name"]))
     activation = config.get("activation")
-    units = config.get("units")
     name = f" {activation}" if isinstance(activation, str) and activation != "linear" else ""
-    return _safe(f"{units}{name}")
+    return _safe(f"{config.get('units')}{name}")
 
 
-def _print_report(console: Console, report: Report, target: str) -> None:
+def _print_report(console: Console, report: Report, target: Target) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -552,28 +643,43 @@ def _print_report(console: Console, report: Report, target: str) -> None:
 
     table: RichTable = Table(box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     table.title = f"On {report.rows['test']:,} test rows, never seen in training"
-    for heading in ("", "network", report.linear_name, f"always {_safe(shown(report.always))}"):
+    for heading in (
+        "",
+        "network",
+        "95 % interval",
+        report.linear_name,
+        f"always {_safe(shown(report.always))}",
+    ):
         table.add_column(heading, justify="left" if not heading else "right")
+    digits = ".4g" if report.kind == "number" else ".4f"
     for name, *values in report.table():
-        cells = [
-            "-" if value is None else f"{value:.4g}" if report.kind == "number" else f"{value:.4f}"
-            for value in values
-        ]
+        cells = ["-" if value is None else f"{value:{digits}}" for value in values]
         known = [value for value in values if value is not None]
         best = (min if name in LESS_IS_BETTER else max)(known) if known else None
         styled = [
             f"[bold]{cell}[/]" if value is not None and value == best else cell
             for cell, value in zip(cells, values, strict=True)
         ]
-        table.add_row(name + (" (less is better)" if name in LESS_IS_BETTER else ""), *styled)
+        ends = report.intervals.get(name)
+        interval = f"{ends[0]:{digits}} to {ends[1]:{digits}}" if ends else "-"
+        title = name + (" (less is better)" if name in LESS_IS_BETTER else "")
+        table.add_row(title, styled[0], interval, *styled[1:])
     console.print()
     console.print(table)
     if report.confusion and len(report.labels) <= 12:
         counts: RichTable = Table(box=SIMPLE_HEAD, pad_edge=False)
-        counts.add_column(f"{_safe(target)} is")
+        counts.add_column(f"{_safe(target.name)} is")
         for label in report.labels:
             counts.add_column(f"answered {_safe(shown(label))}", justify="right")
         for label, line in zip(report.labels, report.confusion, strict=True):
             counts.add_row(_safe(shown(label)), *(str(count) for count in line))
         console.print(counts)
+    if report.at_half:
+        named = [f"{name} {value:.4f}" for name, value in report.at_half.items() if value is not None]
+        console.print(f"With the threshold at 0.5: {', '.join(named)}.")
+    if report.calibration:
+        said = [
+            f"{mean:.2f} said: {part:.2f} true ({count:,} rows)" for count, mean, part in report.calibration
+        ]
+        console.print("Calibration: " + "; ".join(said) + ".")
     console.print(_safe(report.verdict()))

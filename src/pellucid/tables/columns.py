@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from pellucid.errors import ArgumentError, DataError, did_you_mean, message
+from pellucid.errors import ArgumentError, DataError, message
 from pellucid.tables.reading import NumPy, Table, listed
 from pellucid.tables.schema import KINDS, YES_NO, Feature, Kind, Label, LeftOut, Schema, Target
 
@@ -20,6 +21,16 @@ FEWEST_OF_CLASS = 5
 MOST_NUMBERED_CLASSES = 20
 #: More classes than this are no classes.
 MOST_CLASSES = 1000
+#: A column in which this part of the values are numbers is one of numbers; others count as missing.
+MOSTLY = 0.9
+#: The most categories of a column that the network is told apart, and the fewest rows that one needs.
+MOST_CATEGORIES, FEWEST_OF_CATEGORY = 254, 3
+#: Text of more words than this, and of many values, is no category.
+MOST_WORDS = 6
+#: Names of columns that say which row this is.
+_IDENTIFIER = re.compile(
+    r"(^|[_ .-])(id|ids|key|uuid|guid|nr|no|number|index|rownum|row)([_ .-]|$)|ID$|Id$", re.I
+)
 #: Words that mean that what is asked for is there, in small letters.
 POSITIVE_WORDS = frozenset(
     [
@@ -93,7 +104,7 @@ def decide(
     if kind is not None and kind not in KINDS:
         raise ArgumentError(message("kind is unknown.", came=repr(kind), expected=", ".join(KINDS)))
     for name in (target, *leave_out):
-        _require_column(table, name, "no such column")
+        table.require_column(name)
     if target in leave_out:
         raise ArgumentError(message("the target cannot be left out.", came=f'"{target}" as both'))
     decided_target, y, counts = _target(table, target, kind, yes)
@@ -113,10 +124,10 @@ def decide(
         if name == target:
             continue
         judged = LeftOut(name, "as asked") if name in leave_out else _judge(table, name)
-        if isinstance(judged, Feature):
-            features.append(judged)
-        else:
+        if isinstance(judged, LeftOut):
             left_out.append(judged)
+        else:
+            features += judged
     schema = Schema(tuple(features), decided_target, tuple(left_out))
     require_features(schema, table.name)
     return Decided(schema, y, counts)
@@ -135,40 +146,99 @@ def require_features(schema: Schema, name: str) -> None:
         )
 
 
-def _require_column(table: Table, name: str, what: str) -> None:
-    if name not in table.columns:
-        raise DataError(
-            message(
-                f'{table.name} has {what}: "{name}".',
-                came=repr(name),
-                expected=did_you_mean(name, table.columns),
-                mend="write the name as the first line of the table does.",
-            )
-        )
+def features_of(columns: Mapping[str, NumPy]) -> tuple[list[Feature], list[LeftOut]]:
+    """The features among columns that somebody has chosen: numbers stay, whatever they look like."""
+    features: list[Feature] = []
+    left_out: list[LeftOut] = []
+    others = {name: column for name, column in columns.items() if column.dtype.kind not in "fiu"}
+    judged: dict[str, list[Feature] | LeftOut] = {}
+    if others:
+        with Table.of(others) as table:
+            judged = {name: _judge(table, name) for name in others}
+    for name in columns:
+        found = judged.get(name, [Feature(name)])
+        if isinstance(found, LeftOut):
+            left_out.append(found)
+        else:
+            features += found
+    return features, left_out
 
 
-def _judge(table: Table, name: str) -> Feature | LeftOut:
+def _judge(table: Table, name: str) -> list[Feature] | LeftOut:
     """What a column is, from all of its values."""
     facts = table.facts(name)
     there, kind = facts["there"], table.columns[name]
     if there == 0:
         return LeftOut(name, "all values are missing")
+    missing = f"{table.rows - there:,} of {table.rows:,} missing" if there < table.rows else ""
     if kind == "BOOLEAN":
-        return Feature.yes_no(name)
-    if table.is_number(name) or (table.is_text(name) and facts["numbers"] == there):
-        return Feature(name)
+        return [Feature.yes_no(name, missing)]
+    if facts["numbers"] == there:
+        return _judge_numbers(table, name, facts, missing)
     if facts["dates"] == there:
-        return LeftOut(name, f"dates, such as {table.example(name)[0]}")
+        return _parts_of_dates(table, name, "", missing)
     if not table.is_text(name):
         return LeftOut(name, f"values of type {kind.split('(')[0]}")
-    words = [(str(value).lower(), count) for value, count in table.different(name, 6)]
-    if {word for word, _ in words} <= set(YES_NO):
-        return Feature.yes_no(name)
-    value, row = table.example(name)
-    if facts["numbers"] > there / 2:
-        count = there - facts["numbers"]
-        return LeftOut(name, f'text in {count} of {there} values, the first "{_short(value)}" in row {row}')
-    return LeftOut(name, f'text, such as "{_short(value)}"')
+    words = [str(value).lower() for value, _ in table.different(name, 6)]
+    if set(words) <= set(YES_NO):
+        return [Feature.yes_no(name, missing)]
+    if facts["commas"] and facts["commas"] + facts["numbers"] == there:
+        return [Feature(name, written=",", note=_joined("with decimal commas", missing))]
+    if facts["numbers"] >= MOSTLY * there:
+        value, row = table.example(name)
+        others = there - facts["numbers"]
+        said = f'{others:,} are no numbers and count as missing, the first "{_short(value)}" in row {row}'
+        return [Feature(name, note=_joined(said, missing))]
+    if (written := table.dates(name)) is not None:
+        return _parts_of_dates(table, name, written, missing)
+    return _judge_words(table, name, facts, missing)
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
+
+
+def _judge_numbers(table: Table, name: str, facts: dict[str, int], missing: str) -> list[Feature] | LeftOut:
+    """A column of numbers: a feature, unless it only says which row this is."""
+    whole = facts["whole"] == facts["there"] == table.rows
+    if whole and facts["different"] > 0.8 * table.rows and table.exactly_different(name) == table.rows:
+        if table.counts_rows(name):
+            return LeftOut(name, "it counts the rows")
+        if _IDENTIFIER.search(name):
+            return LeftOut(name, "it names the rows: each has a number of its own")
+    return [Feature(name, note=missing)]
+
+
+def _judge_words(table: Table, name: str, facts: dict[str, int], missing: str) -> list[Feature] | LeftOut:
+    """A column of text: categories, unless nearly each row has words of its own."""
+    there = facts["there"]
+    example = _short(table.example(name, numbers=False)[0])
+    several = table.exactly_different(name)
+    if several == there and there >= FEWEST_ROWS:
+        return LeftOut(name, f'each row has a text of its own, such as "{example}"')
+    if several > there / 2 and there >= FEWEST_ROWS:
+        return LeftOut(name, f'text: {several:,} different values in {there:,} rows, such as "{example}"')
+    if facts["words"] > MOST_WORDS and several > MOST_CATEGORIES:
+        return LeftOut(name, f'text of up to {facts["words"]} words, such as "{example}"')
+    found = table.frequent(name, MOST_CATEGORIES)
+    kept = [value for value, count in found if count >= FEWEST_OF_CATEGORY or several <= 2]
+    if not kept:
+        return LeftOut(name, f'hardly a value comes twice, such as "{example}"')
+    rare = several - len(kept)
+    said = f"{len(kept):,} categories" + (f", and {rare:,} rare ones taken together" if rare else "")
+    return [Feature.category(name, kept, _joined(said, missing), rare)]
+
+
+def _parts_of_dates(table: Table, name: str, written: str, missing: str) -> list[Feature]:
+    """A column of dates: when it was, and what of it comes again: month, weekday, hour."""
+    ways = [way for way in written.split("|") if way]
+    note = _joined("dates" + (f" written as {' or '.join(ways)}" if ways else ""), missing)
+
+    def part(which: str, title: str) -> Feature:
+        called = f"{name} ({title})"
+        return Feature(called, "date", column=name, written=written, part=which, note=note)
+
+    return [part("day", "day"), part("month", "month"), part("weekday", "weekday"), part("hour", "hour")]
 
 
 def _short(value: Any) -> str:
@@ -343,23 +413,37 @@ def settle(schema: Schema, numbers: NumPy) -> tuple[Schema, NumPy]:
     Returns:
         The schema, and which of its features stay.
     """
-    low, high = numbers.min(axis=0), numbers.max(axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        spread = numbers.std(axis=0)
-        size = np.maximum(np.abs(low), np.abs(high))
+    finite = np.where(np.isfinite(numbers), numbers, np.nan)
     features: list[Feature] = []
     left_out = list(schema.left_out)
     stays = np.zeros(len(schema.features), bool)
     for place, feature in enumerate(schema.features):
-        if low[place] == high[place]:
-            left_out.append(LeftOut(feature.name, f"the same value in all training rows: {low[place]:g}"))
-        elif not np.isfinite(spread[place]) or spread[place] < 1e-6 * size[place]:
-            left_out.append(
-                LeftOut(feature.name, "its values differ too little, or too much, for 32-bit numbers")
-            )
+        settled = _settled(feature, numbers[:, place], finite[:, place])
+        if isinstance(settled, LeftOut):
+            left_out.append(settled)
         else:
-            extreme = not 1e-4 < spread[place] < 1e8
-            scale = 10.0 ** -round(float(np.log10(spread[place]))) if extreme else 1.0
-            features.append(replace(feature, scale=scale))
+            features.append(settled)
             stays[place] = True
     return replace(schema, features=tuple(features), left_out=tuple(left_out)), stays
+
+
+def _settled(feature: Feature, raw: NumPy, finite: NumPy) -> Feature | LeftOut:
+    """A feature as the training rows show it, or why it is none."""
+    there = finite[~np.isnan(finite)]
+    if not len(there):
+        return LeftOut(feature.name, "all values are missing in the training rows")
+    low, high = float(there.min()), float(there.max())
+    if low == high and len(there) == len(finite):
+        return LeftOut(feature.name, f"the same value in all training rows: {feature.said(low)}")
+    feature = replace(feature, missing=len(finite) - len(there))
+    if feature.treatment == "category":
+        return feature
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread, size = float(there.std()), max(abs(low), abs(high))
+    if low != high and not (np.isfinite(spread) and spread >= 1e-6 * size):
+        return LeftOut(feature.name, "its values differ too little, or too much, for 32-bit numbers")
+    extreme = low != high and not 1e-4 < spread < 1e8
+    scale = 10.0 ** -round(float(np.log10(spread))) if extreme else 1.0
+    infinite = int(np.isinf(raw).sum())
+    note = _joined(feature.note, f"{infinite:,} infinite" if infinite else "")
+    return replace(feature, scale=scale, low=low, high=high, note=note)

@@ -19,7 +19,7 @@ def explain(
     table: str | None = None,
     row: int | None = None,
     values: str | None = None,
-    threshold: float = 0.5,
+    threshold: float | None = None,
 ) -> Any:
     """The forward pass of a row of a table, or of values, to the decision.
 
@@ -27,7 +27,7 @@ def explain(
         file: a run file.
         table, row: the table of the row, and which row, counted from 1.
         values: the values themselves, "age=54,size=3.2", instead of a table.
-        threshold: from which probability on the decision is yes.
+        threshold: from which probability on the decision is yes; if not said, as it was trained.
 
     Returns:
         An `Explanation`.
@@ -51,7 +51,7 @@ def explain(
     run = run_files.read(file)
     if run.kind == "table":
         network = of_run(run, file)
-        names = [feature.name for feature in network.schema.features]
+        names = network.schema.columns
         given: Any = table if values is None else parsed(values, names)
         return network.explain(given, 1 if row is None else row, threshold)
     return _explain_any(run, file, table if values is None else values, row, threshold)
@@ -90,7 +90,9 @@ def parsed(values: str, names: Sequence[str]) -> dict[str, list[Any]]:
     return found
 
 
-def _explain_any(run: run_files.Run, file: str, given: str | None, row: int | None, threshold: float) -> Any:
+def _explain_any(
+    run: run_files.Run, file: str, given: str | None, row: int | None, threshold: float | None
+) -> Any:
     from pellucid import keeping
     from pellucid.models import History
 
@@ -125,4 +127,9 @@ def _explain_any(run: run_files.Run, file: str, given: str | None, row: int | No
                     )
                 )
         numbers: Any = opened.row_numbers([Feature(name) for name in columns], 1 if row is None else row)
-    return model.explain(np.asarray(numbers), columns=columns, labels=history.labels, threshold=threshold)
+    return model.explain(
+        np.asarray(numbers),
+        columns=columns,
+        labels=history.labels,
+        threshold=0.5 if threshold is None else threshold,
+    )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,10 +13,11 @@ import numpy as np
 from pellucid import run_files
 from pellucid.errors import ArgumentError, FileError, message
 from pellucid.tables.report import Report, answered
-from pellucid.tables.schema import Label, Schema, Target
+from pellucid.tables.schema import Feature, Label, Schema, Target
 
 if TYPE_CHECKING:
     # DuckDB takes a while to import: what only looks at a network does not wait for it.
+    from pellucid.tables.contributions import Contributions
     from pellucid.tables.reading import Table
 
 NumPy = np.ndarray[Any, Any]
@@ -34,11 +35,14 @@ class Answers:
         probability: of yes/no the probability of the positive label; of classes that of the answer;
             None for numbers.
         probabilities: of classes that of each label, shape (rows, labels); else None.
+        notes: for each row what is unusual in it: values that are missing though they never were in the
+            training rows, that were never seen, or lie far outside; "" of most.
     """
 
     answer: NumPy
     probability: NumPy | None = None
     probabilities: NumPy | None = None
+    notes: NumPy | None = None
 
     def __len__(self) -> int:
         return len(self.answer)
@@ -98,7 +102,7 @@ class TableNetwork:
             self._recorded = History.of(keeping.unpack(self._run, Path(self._path)))
         return self._recorded
 
-    def explain(self, table: Any, row: int = 1, threshold: float = 0.5) -> Any:
+    def explain(self, table: Any, row: int = 1, threshold: float | None = None) -> Any:
         """The forward pass of a row of a table, with all its numbers, to the decision.
 
         Args:
@@ -113,7 +117,7 @@ class TableNetwork:
             As `predict`, and ArgumentError if there is no such row.
         """
         target = self.schema.target
-        require_threshold(target, threshold)
+        threshold = require_threshold(target, threshold)
         with open_table(table) as opened:
             numbers = opened.row_numbers(self.schema.features, row)
         names = [feature.name for feature in self.schema.features]
@@ -127,6 +131,41 @@ class TableNetwork:
             )
         else:
             found.conclusion = f"{target.name} is {found.decision}"
+        return found
+
+    def contributions(self, table: Any, row: int = 1, threshold: float | None = None) -> Contributions:
+        """What moved the answer for a row of a table, against training rows.
+
+        Args and errors as for `explain`, and ArgumentError if the file holds no training rows.
+        """
+        from pellucid.tables import contributions as moved
+
+        target = self.schema.target
+        threshold = require_threshold(target, threshold)
+        with open_table(table) as opened:
+            numbers = opened.row_numbers(self.schema.features, row)[0]
+        known: Any = self.training.get("background")
+        if not isinstance(known, list) or not known:
+            raise ArgumentError(message("this file holds no training rows to compare with.", came=self._path))
+        background = np.array(known, np.float32)  # None, where a value is missing, becomes NaN
+        place = 0
+        if target.kind == "classes":
+            place = int(np.argmax(outputs(self.model, numbers[None])[0]))
+
+        def answering(rows: NumPy) -> NumPy:
+            given = outputs(self.model, rows).astype(np.float64)
+            if target.kind == "number":
+                return in_units(target, given[:, 0])
+            p = np.clip(given[:, place], 1e-7, 1 - 1e-7)
+            return np.log(p) - np.log1p(-p)
+
+        found = moved.contributions(self.schema, answering, numbers, background)
+        if target.kind == "yes/no":
+            limit = float(np.log(max(threshold, 1e-7)) - np.log1p(-min(threshold, 1 - 1e-7)))
+            flip = moved.nearest_flip(self.schema, answering, numbers, background, limit)
+            return replace(found, flip=flip)
+        if target.kind == "classes":
+            return replace(found, unit=f"log-odds of {target.labels[place]}")
         return found
 
     def _require_fitting(self) -> None:
@@ -172,41 +211,43 @@ class TableNetwork:
             return sum(int(array.size) for array in self._run.weights.values())
         return int(self.model.count_params())
 
-    def predict(self, table: Any, threshold: float = 0.5) -> Answers:
+    def predict(self, table: Any, threshold: float | None = None) -> Answers:
         """Answer for each row of a table.
 
         Args:
             table: the name of a file, a data frame, or a dict from names to columns. It needs the
                 columns that the network was trained on; others do not matter.
-            threshold: from which probability on the answer is the positive label (yes/no only).
+            threshold: from which probability on the answer is the positive label (yes/no only); if not
+                said, the one that was chosen when it was trained.
 
         Raises:
             FileError: if there is no such file, or it is no table.
-            DataError: if columns are not there, or values are missing or no numbers.
+            DataError: if columns are not there; it lists them.
             ArgumentError: if the threshold cannot be used.
         """
-        require_threshold(self.schema.target, threshold)
+        threshold = require_threshold(self.schema.target, threshold)
         with open_table(table) as opened:
             return joined(list(self.blocks(opened, threshold)))
 
-    def blocks(self, table: Table, threshold: float = 0.5) -> Iterator[Answers]:
+    def blocks(self, table: Table, threshold: float | None = None) -> Iterator[Answers]:
         """Answer for the rows of a table that is open, a block at a time."""
-        require_threshold(self.schema.target, threshold)
+        threshold = require_threshold(self.schema.target, threshold)
         model = self.model
         for numbers in table.blocks(self.schema.features):
-            yield read_outputs(self.schema.target, outputs(model, numbers), threshold)
+            answers = read_outputs(self.schema.target, outputs(model, numbers), threshold)
+            yield replace(answers, notes=unusual(self.schema.features, numbers))
 
     def answer_file(
         self,
         table: str | os.PathLike[str],
         out: str | os.PathLike[str],
-        threshold: float = 0.5,
+        threshold: float | None = None,
         kind: str = "",
     ) -> int:
         """Write a table again, each row with its answer; gives how many rows there were.
 
-        The columns are called `answer` and `probability`, with a number behind them if the table has
-        such columns.
+        The columns are called `answer`, `probability` and `note` (what is unusual in the row), with a
+        number behind them if the table has such columns.
 
         Args:
             table: the table, in a file.
@@ -220,7 +261,7 @@ class TableNetwork:
         from pellucid.tables.reading import Table, format_of
 
         kind = kind or format_of(out)
-        require_threshold(self.schema.target, threshold)
+        threshold = require_threshold(self.schema.target, threshold)
         run_files.require_writable(out, "the answers")
         if os.path.exists(table) and os.path.exists(out) and os.path.samefile(table, out):
             raise ArgumentError(
@@ -230,15 +271,18 @@ class TableNetwork:
             )
         with Table.open(table) as opened:
             target = self.schema.target
-            names = {"answer": opened.free_name("answer"), "probability": opened.free_name("probability")}
+            names = {name: opened.free_name(name) for name in ("answer", "probability", "note")}
             types = {names["answer"]: sql_type(target)}
             if target.kind != "number":
                 types[names["probability"]] = "FLOAT"
+            types[names["note"]] = "VARCHAR"
             opened.begin_answers(types)
             for answers in self.blocks(opened, threshold):
                 columns = {names["answer"]: answers.answer}
                 if answers.probability is not None:
                     columns[names["probability"]] = answers.probability
+                assert answers.notes is not None
+                columns[names["note"]] = answers.notes
                 opened.add_answers(columns)
             with run_files.written_whole(out) as beside:
                 opened.write_answered(beside, kind)
@@ -318,8 +362,10 @@ def open_table(table: Any) -> Table:
     return Table.open(table) if isinstance(table, str | os.PathLike) else Table.of(table)
 
 
-def require_threshold(target: Target, threshold: float) -> None:
-    """Raise ArgumentError if a threshold means nothing."""
+def require_threshold(target: Target, threshold: float | None) -> float:
+    """The threshold to use; raises ArgumentError if it means nothing."""
+    if threshold is None:
+        return target.threshold
     if not 0.0 <= threshold <= 1.0:
         raise ArgumentError(message("threshold is no probability.", came=threshold, expected="0 to 1"))
     if threshold != 0.5 and target.kind != "yes/no":
@@ -331,6 +377,46 @@ def require_threshold(target: Target, threshold: float) -> None:
                 mend="leave it out.",
             )
         )
+    return threshold
+
+
+def unusual(features: Sequence[Feature], numbers: NumPy) -> NumPy:
+    """What is unusual in each row; "" where nothing is.
+
+    >>> size = Feature("size", low=1.0, high=3.0)
+    >>> unusual([size], np.array([[2.0], [90.0], [np.nan]])).tolist()
+    ['', 'size 90 is far from 1 to 3', 'size is missing']
+    """
+    notes = np.full(len(numbers), "", object)
+
+    def add(rows: NumPy, say: Callable[[float], str], values: NumPy) -> None:
+        for row in np.flatnonzero(rows).tolist():
+            said = say(float(values[row]))
+            notes[row] = f"{notes[row]}; {said}" if notes[row] else said
+
+    for place, feature in enumerate(features):
+        values = numbers[:, place]
+        absent = np.isnan(values)
+        if not feature.missing and absent.any():
+            add(absent, lambda value, feature=feature: f"{feature.name} is missing", values)
+        if feature.treatment == "category":
+            unseen = values == len(feature.values)
+            if unseen.any() and not feature.rare:
+                add(unseen, lambda value, feature=feature: f"{feature.name} has a value never seen", values)
+        elif feature.low is not None and feature.high is not None and feature.treatment != "yes/no":
+            low, high = feature.low * feature.scale, feature.high * feature.scale
+            reach = (high - low) / 2
+            far = (values < low - reach) | (values > high + reach)
+            if far.any():
+                add(
+                    far,
+                    lambda value, feature=feature: (
+                        f"{feature.name} {feature.said(value)} is far from "
+                        f"{feature.low:.6g} to {feature.high:.6g}"
+                    ),
+                    values,
+                )
+    return notes
 
 
 def outputs(model: Any, numbers: NumPy) -> NumPy:
@@ -353,6 +439,8 @@ def read_outputs(target: Target, given: NumPy, threshold: float = 0.5) -> Answer
 def in_units(target: Target, standardised: NumPy) -> NumPy:
     """Numbers in the units of the table, with no more digits than a 32-bit network knows."""
     numbers = standardised.astype(np.float64) * target.spread + target.mean
+    if target.low is not None and target.high is not None:
+        numbers = np.clip(numbers, target.low, target.high)
     digits = 6 - int(np.floor(np.log10(target.spread)))
     return np.round(numbers, digits) if abs(digits) < 300 else numbers
 
@@ -383,4 +471,4 @@ def joined(parts: list[Answers]) -> Answers:
         arrays = [getattr(part, name) for part in parts]
         return None if arrays[0] is None else np.concatenate(arrays)
 
-    return Answers(together("answer"), together("probability"), together("probabilities"))
+    return Answers(together("answer"), together("probability"), together("probabilities"), together("notes"))

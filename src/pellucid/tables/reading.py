@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import glob
 import os
 import shutil
 import tempfile
@@ -19,12 +20,14 @@ from typing import Any, Self, cast
 import duckdb
 import numpy as np
 
-from pellucid.errors import ArgumentError, DataError, FileError, message
+from pellucid.errors import ArgumentError, DataError, FileError, did_you_mean, message
 from pellucid.tables.schema import MISSING, Feature
 
 NumPy = np.ndarray[Any, Any]
 #: How many rows are read, answered and written at a time.
-BLOCK = 16_384
+BLOCK = 65_536
+#: How much of a table lies in memory; the rest lies on disk.
+MEMORY = "512MB"
 #: How many columns, or rows of a column, a message names.
 NAMED = 5
 
@@ -38,14 +41,16 @@ _FORMATS = {
     ".jsonl": "json",
     ".ndjson": "json",
     ".json": "json",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
 }
 _AS_TEXT = "all_varchar = true, header = true, skip = 0, quote = '\"', escape = '\"'"
 _READERS = {
     # Only the separator is guessed. Guessing more drops lines at the top, or quotes that come late.
-    "csv": f"read_csv(?, {_AS_TEXT})",
-    "tsv": f"read_csv(?, {_AS_TEXT}, delim = '\t')",
-    "parquet": "read_parquet(?)",
-    "json": "read_json(?, sample_size = -1)",
+    "csv": f"read_csv(?, {_AS_TEXT}{{more}})",
+    "tsv": f"read_csv(?, {_AS_TEXT}, delim = '\t'{{more}})",
+    "parquet": "read_parquet(?{more})",
+    "json": "read_json(?, sample_size = -1{more})",
 }
 _WRITERS = {
     "csv": "FORMAT csv, HEADER",
@@ -53,6 +58,32 @@ _WRITERS = {
     "parquet": "FORMAT parquet",
     "json": "FORMAT json",
 }
+#: What is taken of a point in time, as SQL.
+_PARTS = {
+    "day": "(epoch({0}) / 86400.0 - 10957.0)",
+    "month": "month({0})::DOUBLE",
+    "weekday": "isodow({0})::DOUBLE",
+    "hour": "(hour({0}) + minute({0}) / 60.0)",
+}
+#: How dates are written, in the order in which they are tried; "" is DuckDB's own: 2024-05-31 13:00.
+DATES = (
+    "",
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d/%m/%Y %H:%M",
+    "%m/%d/%Y %H:%M",
+    "%d.%m.%Y %H:%M",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d.%m.%y",
+)
 _NUMBERS = [
     "TINYINT",
     "SMALLINT",
@@ -99,7 +130,7 @@ def format_of(path: str | os.PathLike[str]) -> str:
         message(
             "the ending of this file's name does not say what kind of table it is.",
             came=str(path),
-            expected=".csv, .tsv, .parquet, .jsonl or .json",
+            expected=".csv, .tsv, .parquet, .jsonl, .json or .xlsx",
             mend="save the table as one of these; a spreadsheet can save itself as CSV.",
         )
     )
@@ -126,6 +157,68 @@ def require_file(path: str | os.PathLike[str]) -> None:
     )
 
 
+def is_question(text: str) -> bool:
+    """Whether this is SQL rather than the name of a file.
+
+    >>> is_question("SELECT * FROM 'visits.csv'"), is_question("selected.csv")
+    (True, False)
+    """
+    words = text.split(None, 1)
+    return len(words) == 2 and words[0].upper() in ("SELECT", "FROM", "WITH")
+
+
+def _files(path: str | os.PathLike[str]) -> list[str]:
+    """The file of this name, or those that it stands for as a pattern."""
+    text = str(path)
+    if any(letter in text for letter in "*?[") and not os.path.exists(path):
+        found = sorted(glob.glob(text, recursive=True))
+        if not found:
+            raise FileError(message("no file has a name like this.", came=text, expected="files to read"))
+        return found
+    require_file(path)
+    return [text]
+
+
+def _encodings(path: str) -> list[str]:
+    """The encodings to try for a text file: UTF-8, and what is met where it is not."""
+    if path.endswith(".gz"):
+        return [""]
+    with open(path, "rb") as file:
+        start = file.read(2)
+    return ["utf-16"] if start in (b"\xff\xfe", b"\xfe\xff") else ["", "latin-1"]
+
+
+def _is_about_encoding(problem: str) -> bool:
+    return "utf-8" in problem.lower() or "unicode" in problem.lower()
+
+
+def _sheet(path: str) -> dict[str, list[Any]]:
+    """The columns of the first sheet of a spreadsheet."""
+    try:
+        import openpyxl  # pyright: ignore[reportMissingModuleSource]
+    except ImportError:
+        raise FileError(
+            message(
+                "a spreadsheet is read with openpyxl, which is not installed.",
+                came=path,
+                mend="pip install openpyxl, or save the sheet as CSV.",
+            )
+        ) from None
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except Exception as problem:
+        raise FileError(
+            message("this file cannot be read as a spreadsheet.", came=f"{path}: {problem}")
+        ) from None
+    lines = [
+        line for line in book.worksheets[0].iter_rows(values_only=True) if any(v is not None for v in line)
+    ]
+    if len(lines) < 2:
+        raise DataError(message("the first sheet has no rows.", came=path))
+    names = [str(name) if name is not None else f"column {place + 1}" for place, name in enumerate(lines[0])]
+    return {name: [line[place] for line in lines[1:]] for place, name in enumerate(names)}
+
+
 class Table:
     """A table whose columns can be asked for as numbers, block by block.
 
@@ -137,12 +230,20 @@ class Table:
         rows: how many rows there are.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, question: str = "") -> None:
         self.name = name
+        #: The SQL question that gave it, if one did.
+        self.question = question
+        #: The encoding of a text file, if it was not UTF-8.
+        self.encoding = ""
         self._folder = tempfile.mkdtemp(prefix="pellucid-")
         # DuckDB puts what does not fit into memory into the folder. It may not fetch anything.
         self._connection: Any = duckdb.connect(
-            config={"temp_directory": self._folder, "autoinstall_known_extensions": "false"}
+            config={
+                "temp_directory": self._folder,
+                "autoinstall_known_extensions": "false",
+                "memory_limit": MEMORY,
+            }
         )
         self._connection.execute("SET enable_progress_bar = false")
         self.columns: dict[str, str] = {}
@@ -150,43 +251,92 @@ class Table:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a file.
+        """Read a file, all files that a pattern names, or what an SQL question gives.
+
+        Args:
+            path: the name of a file; a pattern such as "visits/*.parquet"; or SQL that begins with
+                SELECT, FROM or WITH, and names files in quotes.
 
         Raises:
             FileError: if there is no such file, or it cannot be read as a table.
             DataError: if it has no rows.
         """
-        require_file(path)
-        kind = format_of(path)
-        table = cls(str(path))
-        try:
-            # A name with * or ? would be taken for a pattern of names: each stands for itself here.
-            literal = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
-            try:
-                with _heard():
-                    table._connection.execute(
-                        f"CREATE TEMP TABLE given AS SELECT * FROM {_READERS[kind]}", [literal]
+        text = str(path)
+        if is_question(text):
+            table = cls("the question", text)
+        else:
+            files = _files(path)
+            kind = format_of(files[0])
+            if other := [each for each in files if format_of(each) != kind]:
+                raise FileError(
+                    message(
+                        "these files are of different kinds.",
+                        came=f"{files[0]} and {other[0]}",
+                        expected="files of one kind",
                     )
-            except duckdb.Error as problem:
-                raise _unreadable(path, kind, str(problem)) from None
+                )
+            if kind == "excel":
+                return cls.of(_sheet(files[0]), name=text)
+            table = cls(text)
+        try:
+            if is_question(text):
+                table._ask(text)
+            else:
+                table._read(files, kind)
             table._look()
-            if kind in ("csv", "tsv"):
+            if not is_question(text) and kind in ("csv", "tsv"):
                 _require_columns(path, list(table.columns))
         except BaseException:
             table.close()
             raise
         return table
 
+    def _ask(self, question: str) -> None:
+        try:
+            with _heard():
+                self._connection.execute(f"CREATE TEMP TABLE given AS ({question.rstrip().rstrip(';')})")
+        except duckdb.Error as problem:
+            said = " ".join(line.strip() for line in str(problem).splitlines() if line.strip())[:300]
+            raise FileError(
+                message(
+                    "this question cannot be answered.",
+                    came=f"{question[:100]}: {said}",
+                    mend="write files in single quotes: SELECT * FROM 'visits.parquet' WHERE year > 2019.",
+                )
+            ) from None
+
+    def _read(self, files: list[str], kind: str) -> None:
+        # A name with * or ? would be taken for a pattern of names: each stands for itself here.
+        literal = ["".join(f"[{c}]" if c in "*?[" else c for c in name) for name in files]
+        more = ", union_by_name = true" if len(files) > 1 else ""
+        encodings = _encodings(files[0]) if kind in ("csv", "tsv") else [""]
+        for place, encoding in enumerate(encodings):
+            said = f", encoding = '{encoding}'" if encoding else ""
+            reader = _READERS[kind].format(more=more + said)
+            try:
+                with _heard():
+                    self._connection.execute(f"CREATE TEMP TABLE given AS SELECT * FROM {reader}", [literal])
+            except duckdb.Error as problem:
+                if place + 1 < len(encodings) and _is_about_encoding(str(problem)):
+                    continue
+                raise _unreadable(self.name, kind, str(problem)) from None
+            self.encoding = encoding
+            return
+
     @classmethod
-    def of(cls, columns: Any) -> Self:
+    def of(cls, columns: Any, name: str = "the columns") -> Self:
         """Take a data frame, or a dict from names to columns; a single value is a column of one row.
+
+        Args:
+            columns: the columns.
+            name: what messages call them.
 
         Raises:
             DataError: if the columns differ in length or cannot be read.
         """
-        table = cls("the columns")
+        table = cls(name)
         try:
-            arrays = _as_columns(columns)
+            arrays = as_columns(columns)
             lengths = {len(array) for array in arrays.values()}
             if len(lengths) > 1:
                 raise DataError(
@@ -276,22 +426,42 @@ class Table:
             return f"(CASE WHEN isnan({column}) THEN NULL ELSE {column} END)"
         return column
 
-    def _number(self, name: str) -> str:
+    def _number(self, name: str, written: str = "") -> str:
         """A column as numbers as they are; NULL or NaN where it holds none."""
         column = quoted(name)
         # The words for missing values are no numbers either, so they need not be looked for.
         if self.columns[name].startswith("ENUM"):
             column = f"{column}::VARCHAR"
+        if written == "," and self.is_text(name):
+            column = f"replace(replace({column}, '.', ''), ',', '.')"
         return f"TRY_CAST({column} AS DOUBLE)"
 
     def _treated(self, feature: Feature) -> str:
         """A column as numbers, and NULL where it holds none."""
-        known = self._known(feature.name)
+        known = self._known(feature.source)
         if feature.treatment == "yes/no":
             written = f"lower({known}::VARCHAR)"
             cases = " ".join(f"WHEN '{_escaped(word)}' THEN {number!r}" for word, number in feature.values)
             return f"(CASE {written} {cases} ELSE NULL END)::DOUBLE"
-        return self._number(feature.name)
+        if feature.treatment == "category":
+            words = ", ".join(f"'{_escaped(word)}'" for word, _ in feature.values)
+            place = f"list_position([{words}]::VARCHAR[], {known}::VARCHAR)"
+            other = len(feature.values)
+            return f"(CASE WHEN {known} IS NULL THEN NULL ELSE coalesce({place} - 1, {other}) END)::DOUBLE"
+        if feature.treatment == "date":
+            return _PARTS[feature.part].format(self._date(feature.source, feature.written))
+        return self._number(feature.source, feature.written)
+
+    def _date(self, name: str, written: str) -> str:
+        """A column as points in time; NULL where it holds none."""
+        known = self._known(name)
+        if not self.is_text(name):
+            return f"TRY_CAST({known} AS TIMESTAMP)"
+        ways = [
+            f"try_strptime({known}, '{_escaped(way)}')" if way else f"TRY_CAST({known} AS TIMESTAMP)"
+            for way in written.split("|")
+        ]
+        return f"coalesce({', '.join(ways)}, NULL)"
 
     # Reading.
 
@@ -301,19 +471,83 @@ class Table:
             return cast(list[tuple[Any, ...]], self._connection.execute(sql, list(values)).fetchall())
 
     def facts(self, name: str) -> dict[str, int]:
-        """How many values of a column are there, how many are numbers, and how many are dates."""
+        """What the values of a column are: how many there are, how many are numbers, whole, dates, different.
+
+        Of text also how many words a value has at most ("words"), and how many are numbers with a decimal
+        comma ("commas").
+        """
         known, kind = self._known(name), self.columns[name]
         if not self.is_text(name):
-            there = int(self.query(f"SELECT count({known}) FROM given")[0][0])
-            dated = kind in ("DATE", "TIME") or kind.startswith("TIMESTAMP")
-            return {"there": there, "numbers": there * self.is_number(name), "dates": there * dated}
+            whole = "0" if not self.is_number(name) else f"count(*) FILTER ({known} = floor({known}))"
+            there, several, wholes = self.query(
+                f"SELECT count({known}), approx_count_distinct({known}), {whole} FROM given"
+            )[0]
+            dated = kind == "DATE" or kind.startswith("TIMESTAMP")
+            return {
+                "there": int(there),
+                "numbers": int(there) * self.is_number(name),
+                "whole": int(wholes) * (kind not in ("FLOAT", "DOUBLE")),
+                "dates": int(there) * dated,
+                "different": int(several),
+                "words": 0,
+                "commas": 0,
+            }
         number = self._number(name)
-        numbers, others, dates = self.query(
+        names = ("numbers", "others", "different", "words", "whole", "commas")
+        comma = r"'^[+-]?[0-9.]*[0-9],[0-9]+$'"
+        found = self.query(
             f"SELECT count(*) FILTER (NOT isnan(number)), count(*) FILTER (word IS NOT NULL), "
-            f"count(TRY_CAST(word AS TIMESTAMP)) FROM (SELECT {number} AS number, "
+            f"approx_count_distinct(value), max(length(word) - length(replace(word, ' ', '')) + 1), "
+            f"count(*) FILTER (number = floor(number) AND NOT contains(value, '.')), "
+            f"count(*) FILTER (regexp_matches(value, {comma})) "
+            f"FROM (SELECT {number} AS number, {known} AS value, "
             f"CASE WHEN {number} IS NULL THEN {known} ELSE NULL END AS word FROM given)"
         )[0]
-        return {"there": int(numbers) + int(others), "numbers": int(numbers), "dates": int(dates)}
+        facts = {name: int(value or 0) for name, value in zip(names, found, strict=True)}
+        return {**facts, "there": facts["numbers"] + facts["others"], "dates": 0}
+
+    def exactly_different(self, name: str) -> int:
+        """How many different values a column has."""
+        return int(self.query(f"SELECT count(DISTINCT {self._known(name)}) FROM given")[0][0])
+
+    def frequent(self, name: str, most: int) -> list[tuple[str, int]]:
+        """The most frequent values of a column as text, each with its count; equally frequent by the text."""
+        known = f"{self._known(name)}::VARCHAR"
+        return cast(
+            list[tuple[str, int]],
+            self.query(
+                f"SELECT {known} AS value, count(*) AS often FROM given WHERE value IS NOT NULL "
+                f"GROUP BY value ORDER BY often DESC, value LIMIT {most}"
+            ),
+        )
+
+    def dates(self, name: str) -> str | None:
+        """How the dates of a column are written, one way or several ("|" between); None if it holds others.
+
+        Where the day and the month could be either way round, the day comes first.
+        """
+        known, ways, left = self._known(name), list[str](), ""
+        total = int(self.query(f"SELECT count(*) FROM given WHERE {known} IS NOT NULL")[0][0])
+        while total:
+            counts = [f"count({self._date(name, way)})" for way in DATES]
+            where = f"WHERE {known} IS NOT NULL {left}"
+            found = self.query(f"SELECT {', '.join(counts)} FROM given {where}")[0]
+            best = max(range(len(DATES)), key=lambda place: (found[place], -place))
+            if not found[best]:
+                return None
+            ways.append(DATES[best])
+            total -= int(found[best])
+            left += f" AND {self._date(name, DATES[best])} IS NULL"
+        return "|".join(ways)
+
+    def counts_rows(self, name: str) -> bool:
+        """Whether a column of whole numbers goes up by one from row to row."""
+        number = self._number(name)
+        steps = self.query(
+            f"SELECT count(*) FROM (SELECT {number} - lag({number}) OVER (ORDER BY rowid) AS step "
+            "FROM given) WHERE step = 1"
+        )
+        return int(steps[0][0]) == self.rows - 1
 
     def different(self, name: str, most: int) -> list[tuple[Any, int]]:
         """The different values of a column that are there, at most `most + 1`, each with its count."""
@@ -370,20 +604,19 @@ class Table:
         start: int = 0,
         stop: int | None = None,
         *,
-        needed: NumPy | None = None,
         wide: bool = False,
     ) -> NumPy:
         """The rows from start to stop as the network takes them: a column for each feature.
 
+        What is missing, or is no number in a column of numbers, is NaN.
+
         Args:
             features: the columns, and how they become numbers.
             start, stop: which rows, counted from 0.
-            needed: for each row whether it will be used; others may lack values, which are NaN then.
             wide: whether to give 64-bit numbers instead of 32-bit ones.
 
         Raises:
-            DataError: if the table lacks columns, or values are missing, infinite, or no numbers; it
-                names the columns and the rows, which count from 1.
+            DataError: if the table lacks columns; it names them.
         """
         self.require(features)
         stop = self.rows if stop is None else min(stop, self.rows)
@@ -396,11 +629,6 @@ class Table:
         with np.errstate(over="ignore"):
             for place, feature in enumerate(features):
                 numbers[:, place] = _filled(found[f"c{place}"]) * feature.scale
-        wrong = ~np.isfinite(numbers)
-        if needed is not None:
-            wrong &= needed[:, None]
-        if wrong.any():
-            raise self._not_numbers(features, wrong, start)
         return numbers
 
     def blocks(self, features: Sequence[Feature], size: int = BLOCK) -> Iterator[NumPy]:
@@ -408,9 +636,22 @@ class Table:
         for start in range(0, self.rows, size):
             yield self.numbers(features, start, start + size)
 
+    def require_column(self, name: str) -> None:
+        """Raise DataError, naming one nearby, if there is no such column."""
+        if name not in self.columns:
+            raise DataError(
+                message(
+                    f'{self.name} has no such column: "{name}".',
+                    came=repr(name),
+                    expected=did_you_mean(name, self.columns),
+                    mend="write the name as the first line of the table does.",
+                )
+            )
+
     def require(self, features: Sequence[Feature]) -> None:
         """Raise DataError, with all their names, if columns are not there."""
-        missing = [each.name for each in features if each.name not in self.columns]
+        needed = dict.fromkeys(each.source for each in features)
+        missing = [name for name in needed if name not in self.columns]
         if missing:
             many = len(missing) != 1
             raise DataError(
@@ -422,37 +663,6 @@ class Table:
                     mend="give the table these columns, under these names.",
                 )
             )
-
-    def _not_numbers(self, features: Sequence[Feature], wrong: NumPy, start: int) -> DataError:
-        """Say which values are no numbers, by column and row."""
-        places = np.flatnonzero(wrong.any(axis=0))
-        said: list[str] = []
-        for place in places[:NAMED].tolist():
-            feature = features[place]
-            at = np.flatnonzero(wrong[:, place])
-            first = start + int(at[0])
-            value = self.query(f"SELECT {self._known(feature.name)} FROM given WHERE rowid = ?", first)[0][0]
-            rows = listed((at + start + 1).tolist())
-            word = "rows" if len(at) > 1 else "row"
-            if value is None:
-                said.append(f'"{feature.name}" is missing in {word} {rows}')
-            else:
-                said.append(
-                    f'"{feature.name}" is {value!r} in row {first + 1}'
-                    + (f" (and no number in {len(at) - 1} more)" if len(at) > 1 else "")
-                )
-        if len(places) > NAMED:
-            said.append(f"and {len(places) - NAMED} more columns")
-        words = any(features[place].treatment == "yes/no" for place in places.tolist())
-        return DataError(
-            message(
-                f"{self.name} has values that are missing or no finite numbers.",
-                came="; ".join(said) + " (rows count from 1, without the header)",
-                expected="a number" + (", or yes or no," if words else "") + " in every row of these columns",
-                mend="fill them in (for example with the column's median), leave those rows out, "
-                "or train without these columns (--leave-out COLUMN).",
-            )
-        )
 
     # Writing.
 
@@ -511,7 +721,8 @@ def _escaped(text: str) -> str:
     return text.replace("'", "''")
 
 
-def _as_columns(columns: Any) -> dict[str, NumPy]:
+def as_columns(columns: Any) -> dict[str, NumPy]:
+    """The columns of a frame or a dict as arrays, by name."""
     if not isinstance(columns, Mapping):
         import narwhals as nw
 
@@ -533,6 +744,11 @@ def _as_columns(columns: Any) -> dict[str, NumPy]:
 
 
 def _as_column(name: str, value: Any) -> NumPy:
+    if (
+        isinstance(value, list | tuple)
+        and len({type(each) for each in cast(Any, value) if each is not None}) > 1
+    ):
+        value = [None if each is None else _as_text(each) for each in cast(Any, value)]
     array = np.atleast_1d(np.asarray(value))
     if array.ndim != 1:
         raise DataError(
@@ -545,6 +761,10 @@ def _as_column(name: str, value: Any) -> NumPy:
     if array.dtype == np.float16:
         return array.astype(np.float32)
     return array
+
+
+def _as_text(value: Any) -> Any:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _require_columns(path: str | os.PathLike[str], names: list[str]) -> None:

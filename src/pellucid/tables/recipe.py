@@ -1,11 +1,12 @@
-"""From a table to a trained network: divide the rows, build, train, choose, and report.
+"""From a table to a trained network: divide the rows, learn, choose, train on all, and report.
 
     prepare   read the table, decide what its columns are, divide its rows
     train     train a network and a linear model on them, and measure both on rows kept apart
     fit       both, and save
 
-A fifth of the rows are test rows, which training never touches; a fifth of the others validate:
-they say when to stop and which epoch's weights to keep.
+A fifth of the rows are test rows, which training never touches. Of the others a fifth validates: a first
+network, which has not seen them, says by its answers for them how sure the network may be (calibration), from
+which probability on yes is said (threshold), and whether dropout helps. Then the network is trained on both.
 """
 
 from __future__ import annotations
@@ -14,29 +15,28 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from pellucid.errors import ArgumentError, message
+from pellucid.errors import ArgumentError, DataError, message
+from pellucid.tables import building, choosing
+from pellucid.tables.building import Recipe, recipe_for
 from pellucid.tables.columns import Decided, decide, require_features, settle
+from pellucid.tables.encoding import Encoding, encoding
+from pellucid.tables.linear import LinearModel
 from pellucid.tables.network import TableNetwork, in_units, open_table, outputs, require_replaceable
 from pellucid.tables.reading import NumPy
 from pellucid.tables.report import report
 from pellucid.tables.schema import Kind, Schema
 
-EPOCHS = 300
-PATIENCE = 20
-HIDDEN = (32, 16)
 TEST_PART = VALIDATION_PART = 0.2
-LEARNING_RATE = 1e-3
-#: The penalty on the hidden layers' weights, PENALTY / rows * sum w^2: it keeps a network small that
-#: has seen few rows, and hardly touches one that has seen many.
-PENALTY = 4.0
-#: The linear model is trained by this many steps on at most this many rows at a time.
-LINEAR_STEPS, LINEAR_BATCH = 1_500, 4_096
+#: Of numbers, dropout is tried against none where a training is no more than this many multiplications.
+TRIED = 4e12
+#: How many training rows come along for explanations.
+BACKGROUND = 100
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class Prepared:
         train, validation, test: the places of the rows in x and y.
         seed: what everything random was and will be drawn from.
         numbers: the number of each row of x in the table, from 1.
+        notes: what was noticed in the table that its user should know.
+        tested_apart: whether the test rows are of the table, and not of another.
     """
 
     name: str
@@ -66,18 +68,36 @@ class Prepared:
     test: NumPy
     seed: int
     numbers: NumPy | None = None
+    notes: tuple[str, ...] = ()
+    tested_apart: bool = True
 
     @property
     def rows(self) -> dict[str, int]:
         """How many rows each part has."""
         return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
 
+    @property
+    def learned(self) -> NumPy:
+        """The places of all rows but the test rows."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
+    @property
+    def targets(self) -> NumPy:
+        """The targets as the network is trained on them: of numbers, standardised."""
+        target = self.schema.target
+        if target.kind == "number":
+            return ((self.y - target.mean) / target.spread).astype(np.float32)
+        return self.y.astype(np.int32 if target.kind == "classes" else np.float32)
+
 
 def fit(
     table: Any,
     target: str,
     *,
-    epochs: int = EPOCHS,
+    test: Any = None,
+    network: Sequence[int] | None = None,
+    epochs: int | None = None,
+    threshold: str | float = 0.5,
     seed: int = 0,
     out: str | os.PathLike[str] | None = None,
     verbose: Any = 0,
@@ -88,22 +108,30 @@ def fit(
 ) -> TableNetwork:
     """Train a network that answers one column of a table from the others.
 
-    Ctrl-C ends the training, not the call, once an epoch is over: the best weights so far are kept,
-    measured and saved, and the network's `interrupted` is true.
+    Numbers, categories, yes and no, and dates are learned from; values may be missing. What else there is
+    (texts, columns that name the rows, constants) is left out, with the reason in `network.schema`.
+
+    Ctrl-C ends the training, not the call, once an epoch is over: the weights so far are kept, measured
+    and saved, and the network's `interrupted` is true.
 
     Args:
-        table: the name of a file (CSV, TSV, Parquet, JSON lines), a data frame, or a dict from names
-            to columns.
+        table: the name of a file (CSV, TSV, Parquet, JSON lines, Excel), a pattern of names, SQL, a data
+            frame (pandas, polars, Arrow), or a dict from names to columns.
         target: the column to answer: of yes and no, of several classes, or of numbers.
-        epochs: the largest number of epochs; training stops earlier when it no longer gets better.
+        test: a table of its own to measure on; otherwise a fifth of the rows is kept apart for that.
+        network: the units of the hidden layers, if not the recipe's; () makes a linear network.
+        epochs: how often the rows are gone through, if not as often as the recipe says.
+        threshold: from which probability on the answer is yes: a number, or what it is to be chosen for on
+            the validation rows: "best-f1", "cost=FP:FN" (what a false yes and a false no cost), or
+            "recall=0.95".
         seed: the same seed on the same table gives the same network.
         out: where to save the network, if it is to be saved.
         verbose: as for `Model.fit`.
-        leave_out: columns that the network shall not be given: row numbers, or what would not be
-            known yet when an answer is needed.
+        leave_out: columns that the network shall not be given: what would not be known yet when an
+            answer is needed.
         kind: "yes/no", "classes" or "number", if not what the values of the target suggest.
         yes: which of two values is the one whose probability is given, if not what they suggest.
-        callbacks: callbacks of the training.
+        callbacks: callbacks of the training on all rows.
 
     Raises:
         FileError: if the file is missing or no table, or nothing can be written to `out`.
@@ -119,18 +147,21 @@ def fit(
         ['no', 'yes']
     """
     require_epochs(epochs)
+    wanted = choosing.Wanted.of(threshold)
     if out is not None:
         require_replaceable(out)
-    prepared = prepare(table, target, seed=seed, leave_out=leave_out, kind=kind, yes=yes)
-    network = train(prepared, epochs=epochs, verbose=verbose, callbacks=callbacks)
+    prepared = prepare(table, target, test=test, seed=seed, leave_out=leave_out, kind=kind, yes=yes)
+    trained = train(
+        prepared, network=network, epochs=epochs, threshold=wanted, verbose=verbose, callbacks=callbacks
+    )
     if out is not None:
-        network.save(out)
-    return network
+        trained.save(out)
+    return trained
 
 
 def require_epochs(epochs: Any) -> None:
     """Raise ArgumentError if a number of epochs cannot be trained."""
-    if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
+    if epochs is not None and (not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1):
         raise ArgumentError(
             message("epochs does not fit.", came=repr(epochs), expected="a whole number, 1 or more")
         )
@@ -140,6 +171,7 @@ def prepare(
     table: Any,
     target: str,
     *,
+    test: Any = None,
     seed: int = 0,
     leave_out: Sequence[str] = (),
     kind: Kind | None = None,
@@ -153,32 +185,80 @@ def prepare(
     with open_table(table) as opened:
         decided = decide(opened, target, leave_out, kind, yes)
         known = decided.known
-        needed = np.isfinite(decided.y)
-        numbers = opened.numbers(decided.schema.features, needed=needed, wide=True)[known]
+        numbers = opened.numbers(decided.schema.features, wide=True)[known]
         y = decided.y[known]
-        parts = divide(decided, y, seed)
-        schema, stays = settle(decided.schema, numbers[parts[0]])
-        require_features(schema, opened.name)
-        scale = np.array([feature.scale for feature in schema.features])
-        x = np.ascontiguousarray(numbers[:, stays] * scale, np.float32)
-        if schema.target.kind == "number":
-            seen = y[parts[0]]
-            spread = float(seen.std())
-            schema = replace(
-                schema, target=replace(schema.target, mean=float(seen.mean()), spread=spread or 1.0)
-            )
+        parts = divide(decided, y, seed, apart=test is None)
         numbered = np.arange(1, opened.rows + 1)[known]
-        return Prepared(opened.name, opened.rows, schema, x, y, decided.counts, *parts, seed, numbered)
+        name, rows = opened.name, opened.rows
+    if test is not None:
+        with open_table(test) as opened:
+            more, more_y = labelled(opened, decided.schema)
+            there = ~np.isnan(more_y)
+            parts = (*parts[:2], np.arange(len(y), len(y) + int(there.sum())))
+            numbers, y = np.concatenate([numbers, more[there]]), np.concatenate([y, more_y[there]])
+            name = f"{name}, tested on {opened.name}"
+    learned = np.sort(np.concatenate(parts[:2]))
+    schema, stays = settle(decided.schema, numbers[learned])
+    require_features(schema, name)
+    scale = np.array([feature.scale for feature in schema.features])
+    with np.errstate(over="ignore"):
+        x = np.ascontiguousarray(numbers[:, stays] * scale, np.float32)
+    if schema.target.kind == "number":
+        seen = y[learned]
+        facts = {"low": float(seen.min()), "high": float(seen.max()), "spread": float(seen.std()) or 1.0}
+        schema = replace(schema, target=replace(schema.target, mean=float(seen.mean()), **facts))
+    notes = choosing.noticed(schema, x, y, parts)
+    return Prepared(name, rows, schema, x, y, decided.counts, *parts, seed, numbered, notes, test is None)
 
 
-def divide(decided: Decided, y: NumPy, seed: int) -> tuple[NumPy, NumPy, NumPy]:
-    """Draw which rows train, validate and test; of each class the same part goes to each."""
+def labelled(table: Any, schema: Schema) -> tuple[NumPy, NumPy]:
+    """The rows of a table as numbers, and their targets as a schema numbers them; NaN where unknown.
+
+    Raises:
+        DataError: if columns are missing, or the target holds other values than those trained on.
+    """
+    target = schema.target
+    table.require_column(target.name)
+    x = table.numbers(schema.features, wide=True)
+    if target.kind == "number":
+        return x, table.raw_numbers([target.name])[target.name]
+    numbers = {label_text(label): place for place, label in enumerate(target.labels)}
+    values = table.values(target.name)
+    unknown = sorted(
+        {str(value) for value in values.tolist() if value is not None and label_text(value) not in numbers}
+    )
+    if unknown:
+        raise DataError(
+            message(
+                f'{table.name} has other values of "{target.name}" than the table that is trained on.',
+                came=", ".join(unknown[:5]),
+                expected=", ".join(str(label) for label in target.labels[:8]),
+            )
+        )
+    y = [np.nan if value is None else numbers[label_text(value)] for value in values.tolist()]
+    return x, np.array(y, np.float64)
+
+
+def label_text(label: Any) -> str:
+    """A label as text that is the same for 1, 1.0 and "1"."""
+    text = str(label)
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        return f"{number:g}" if not isinstance(label, bool) else text
+    return text
+
+
+def divide(decided: Decided, y: NumPy, seed: int, apart: bool = True) -> tuple[NumPy, NumPy, NumPy]:
+    """Draw which rows train, validate and test; of each class the same part goes to each.
+
+    Without `apart`, none is kept for the test: its rows come from another table.
+    """
     draw = np.random.default_rng(seed)
     groups = [np.flatnonzero(y == number) for number in range(len(decided.counts))] or [np.arange(len(y))]
     parts: tuple[list[NumPy], ...] = ([], [], [])
     for group in groups:
         order = draw.permutation(group)
-        test = max(1, round(TEST_PART * len(order)))
+        test = max(1, round(TEST_PART * len(order))) if apart else 0
         validation = max(1, round(VALIDATION_PART * (len(order) - test)))
         for part, rows in zip(
             parts, np.split(order, [len(order) - test - validation, len(order) - test]), strict=True
@@ -188,174 +268,198 @@ def divide(decided: Decided, y: NumPy, seed: int) -> tuple[NumPy, NumPy, NumPy]:
     return train, validation, test
 
 
-def train(
-    prepared: Prepared, *, epochs: int = EPOCHS, verbose: Any = 0, callbacks: Sequence[Any] = ()
-) -> TableNetwork:
-    """Train a network and a linear model, and measure both on the test rows. Arguments as for `fit`."""
-    # All that draws random numbers as it is imported comes before the seed.
-    import pellucid.models  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    from pellucid.callbacks import EarlyStopping
+@dataclass
+class Watched:
+    """Who hears of a training: the callbacks of its stages, and what each stage is for."""
 
-    target = prepared.schema.target
+    verbose: Any = 0
+    callbacks: Sequence[Any] = ()
+    #: Called as a stage begins, with what it is for and how many epochs it has.
+    stage: Callable[[str, int], Sequence[Any]] = lambda name, epochs: ()
+
+
+def train(
+    prepared: Prepared,
+    *,
+    network: Sequence[int] | None = None,
+    epochs: int | None = None,
+    threshold: choosing.Wanted | None = None,
+    verbose: Any = 0,
+    callbacks: Sequence[Any] = (),
+    stage: Callable[[str, int], Sequence[Any]] | None = None,
+) -> TableNetwork:
+    """Train a network and a linear model, and measure both on the test rows. Arguments as for `fit`.
+
+    Args:
+        stage: called as each stage of the training begins, with its name and its number of epochs; gives
+            callbacks for it.
+    """
     x, y = prepared.x, prepared.y
-    targets = ((y - target.mean) / target.spread if target.kind == "number" else y).astype(
-        np.int32 if target.kind == "classes" else np.float32
-    )
-    rows, held_out = prepared.train, prepared.validation
-    stopping = EarlyStopping("val_loss", min_delta=1e-4, patience=PATIENCE, restore_best_weights=True)
-    batch = batch_size(len(rows))
+    wanted = choosing.Wanted.of(0.5) if threshold is None else threshold
+    wanted.require(prepared.schema.target)
+    watched = Watched(verbose, callbacks, stage or (lambda name, epochs: ()))
     began = time.perf_counter()
-    with _seeded(prepared.seed):
-        model = build(prepared, HIDDEN, x[rows], PENALTY / len(rows))
-        compile_for(model, target.kind, LEARNING_RATE)
-        ended = "after all epochs"
-        try:
-            model.fit(
-                x[rows],
-                targets[rows],
-                batch_size=batch,
-                epochs=epochs,
-                verbose=verbose,
-                validation_data=(x[held_out], targets[held_out]),
-                callbacks=[stopping, *callbacks],
-            )
-            if stopping.stopped_epoch:
-                ended = "no longer better"
-        except KeyboardInterrupt:
-            if not model.history or not model.history.epoch:
-                raise  # not one epoch was finished: there is nothing to keep
-            ended = "interrupted"
-        seconds = time.perf_counter() - began
-        recorded = model.history
-        if recorded is not None:
-            recorded.columns = [feature.name for feature in prepared.schema.features]
-            if prepared.numbers is not None:
-                recorded.comes_from(prepared.numbers[rows])
-            recorded.labels = [str(label) for label in target.labels]
-        both = np.concatenate([rows, held_out])
-        linear, converged = train_linear(prepared, x[both], targets[both])
-    if not converged:
-        ended = "interrupted"
-    history: dict[str, list[Any]] = dict(model.history.history) if model.history is not None else {}
-    found = [_answers_to_measure(prepared, each) for each in (model, linear)]
+    found = learn(prepared, wanted, watched, network, epochs)
+    seconds = time.perf_counter() - began
+    schema, target = found.schema, found.schema.target
+    recorded = found.model.history
+    if recorded is not None:
+        recorded.columns = [feature.name for feature in schema.features]
+        if prepared.numbers is not None:
+            recorded.comes_from(prepared.numbers[found.rows])
+        recorded.labels = [str(label) for label in target.labels]
+    learned = prepared.learned
+    linear = LinearModel(schema.features, target.kind, x[learned], y[learned])
+    in_test = x[prepared.test]
+    given = answers_of(found.model, in_test)
+    if target.kind == "number":
+        given = in_units(target, given)
     measured = report(
-        target.kind, target.labels, prepared.rows, y[prepared.test], found[0], found[1], y[both]
+        target, prepared.rows, y[prepared.test], given, linear(in_test), y[learned], seed=prepared.seed
     )
+    history: dict[str, list[Any]] = dict(recorded.history) if recorded is not None else {}
     facts = {
         "table": prepared.name,
         "table_rows": prepared.table_rows,
         "rows": prepared.rows,
-        "rows_without_target": prepared.table_rows - len(y),
+        "rows_without_target": prepared.table_rows - len(y) if prepared.tested_apart else 0,
         "counts": list(prepared.counts),
         "seed": prepared.seed,
-        "optimizer": "adam",
-        "learning_rate": LEARNING_RATE,
-        "batch_size": batch,
-        "epochs_at_most": epochs,
+        "recipe": {**vars(found.recipe), "hidden": list(found.recipe.hidden)},
+        "columns": found.columns,
+        "temperature": found.temperature,
         "epochs": len(history.get("loss", [])),
-        "best_epoch": stopping.best_epoch + 1 if history.get("val_loss") else 0,
-        "ended": ended,
+        "ended": "interrupted" if found.stopped else "after all epochs",
         "seconds": round(seconds, 3),
+        "notes": [*prepared.notes],
+        "fingerprint": choosing.fingerprint(schema, x, y),
+        "background": background(x[learned], prepared.seed),
     }
-    return TableNetwork(prepared.schema, measured, history, facts, model=model, recorded=recorded)
+    return TableNetwork(schema, measured, history, facts, model=found.model, recorded=recorded)
 
 
-def _answers_to_measure(prepared: Prepared, model: Any) -> NumPy:
-    """A model's numbers or probabilities for the test rows."""
-    given = outputs(model, prepared.x[prepared.test])
-    kind = prepared.schema.target.kind
-    if kind == "number":
-        return in_units(prepared.schema.target, given[:, 0])
-    return given if kind == "classes" else given[:, 0]
+def background(x: NumPy, seed: int) -> list[list[float | None]]:
+    """A few training rows, which explanations compare others with; None where a value is missing."""
+    rows = np.random.default_rng(seed).permutation(len(x))[: max(8, min(BACKGROUND, 20_000 // x.shape[1]))]
+    numbers = np.clip(x[rows].astype(np.float64), -3e38, 3e38)
+    return [[None if np.isnan(value) else float(value) for value in row] for row in numbers]
 
 
-def build(prepared: Prepared, hidden: Sequence[int], seen: NumPy, penalty: float) -> Any:
-    """A network for the features: it standardises them by the rows it has seen, then come dense layers.
+@dataclass(frozen=True)
+class Learned:
+    """What a training gave.
 
     Args:
-        prepared: what it is for.
-        hidden: the units of the hidden layers; none makes a linear model.
-        seen: the rows that it standardises by.
-        penalty: the l2 penalty on the weights of the hidden layers, or of the answer if there are none.
+        model: the network, calibrated.
+        schema: the schema, with the threshold.
+        recipe: how it was trained.
+        rows: the places of the rows that it was trained on.
+        columns: how many columns the encoding has.
+        temperature: what its last sums were divided by.
+        stopped: whether Ctrl-C ended it.
     """
-    from pellucid.layers import Dense, Input, Normalization
-    from pellucid.models import Sequential
-    from pellucid.regularizers import L2
 
+    model: Any
+    schema: Schema
+    recipe: Recipe
+    rows: NumPy
+    columns: int
+    temperature: float
+    stopped: bool
+
+
+def learn(
+    prepared: Prepared,
+    wanted: choosing.Wanted,
+    watched: Watched,
+    hidden: Sequence[int] | None = None,
+    epochs: int | None = None,
+) -> Learned:
+    """Train with the validation rows held out, choose by them, and train on all rows but the test rows."""
+    # All that draws random numbers as it is imported comes before the seed.
+    import pellucid.models  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+    target, x, validation = prepared.schema.target, prepared.x, prepared.validation
+    recipe = recipe_for(len(prepared.learned), hidden, epochs)
+    if len(validation) == 0:
+        with seeded(prepared.seed):
+            only = _train_one(prepared, recipe, prepared.train, watched, "all rows")
+        return Learned(only.model, prepared.schema, recipe, only.rows, only.columns, 1.0, only.stopped)
+    with seeded(prepared.seed):
+        first = _train_one(prepared, recipe, prepared.train, watched, "held out")
+        answers = answers_of(first.model, x[validation])
+        if not first.stopped and _tries_without_dropout(
+            target.kind, recipe, len(prepared.train), first.columns
+        ):
+            without = replace(recipe, dropout=0.0)
+            second = _train_one(prepared, without, prepared.train, watched, "without dropout")
+            others, truth = answers_of(second.model, x[validation]), prepared.targets[validation]
+            if np.mean((others - truth) ** 2) < np.mean((answers - truth) ** 2):
+                first, answers, recipe = second, others, without
+        last = first if first.stopped else _train_one(prepared, recipe, prepared.learned, watched, "all rows")
+    chosen = choosing.choose(target, answers, prepared.y[validation], wanted)
+    if chosen.temperature != 1.0:
+        _cool(last.model, chosen.temperature)
+    target = replace(target, threshold=chosen.threshold, threshold_reason=chosen.reason)
+    schema = replace(prepared.schema, target=target)
+    return Learned(last.model, schema, recipe, last.rows, last.columns, chosen.temperature, last.stopped)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    model: Any
+    rows: NumPy
+    columns: int
+    stopped: bool
+
+
+def _train_one(prepared: Prepared, recipe: Recipe, rows: NumPy, watched: Watched, stage: str) -> _Trained:
+    """Train a network on some of the rows."""
     target = prepared.schema.target
-    units, activation = {
-        "yes/no": (1, "sigmoid"),
-        "classes": (len(target.labels), "softmax"),
-        "number": (1, None),
-    }[target.kind]
-    standardise = Normalization(name="standardise")
-    standardise.adapt(seen)
-    return Sequential(
-        [
-            Input(shape=(len(prepared.schema.features),), name="features"),
-            standardise,
-            *(
-                Dense(size, activation="relu", kernel_regularizer=L2(penalty), name=f"hidden_{number}")
-                for number, size in enumerate(hidden, 1)
-            ),
-            Dense(
-                units,
-                activation=activation,
-                kernel_regularizer=None if hidden else L2(penalty),
-                name="answer",
-            ),
-        ],
-        name="network" if hidden else "linear_model",
+    x, targets = prepared.x[rows], prepared.targets[rows]
+    made: Encoding = encoding(prepared.schema.features, x, prepared.y[rows], target.kind, recipe.ramps)
+    model = building.network(made, target, recipe)
+    building.compile_for(model, target.kind, recipe, len(rows))
+    callbacks = [*watched.stage(stage, recipe.epochs), *(watched.callbacks if stage == "all rows" else ())]
+    stopped = False
+    try:
+        model.fit(
+            x,
+            targets,
+            batch_size=min(recipe.batch, len(rows)),
+            epochs=recipe.epochs,
+            verbose=watched.verbose,
+            callbacks=callbacks,
+            record="auto" if stage == "all rows" else False,
+        )
+    except KeyboardInterrupt:
+        if not model.history or not model.history.epoch:
+            raise  # not one epoch was finished: there is nothing to keep
+        stopped = True
+    return _Trained(model, rows, len(made.columns), stopped)
+
+
+def _tries_without_dropout(kind: Kind, recipe: Recipe, rows: int, columns: int) -> bool:
+    return (
+        kind == "number" and recipe.dropout > 0 and bool(recipe.hidden) and recipe.work(rows, columns) < TRIED
     )
 
 
-def compile_for(model: Any, kind: Kind, learning_rate: Any) -> None:
-    """Say what training is for a kind of target."""
-    from pellucid.optimizers import Adam
-
-    loss = {
-        "yes/no": "binary_crossentropy",
-        "classes": "sparse_categorical_crossentropy",
-        "number": "mean_squared_error",
-    }[kind]
-    metrics = ["accuracy"] if kind != "number" else None
-    model.compile(optimizer=Adam(learning_rate=learning_rate), loss=loss, metrics=metrics)
+def answers_of(model: Any, x: NumPy) -> NumPy:
+    """A model's answers: probabilities, those of each class, or standardised numbers."""
+    given = outputs(model, x)
+    return given if given.shape[1] > 1 else given[:, 0]
 
 
-def train_linear(prepared: Prepared, x: NumPy, targets: NumPy) -> tuple[Any, bool]:
-    """The same network without hidden layers, trained until nothing changes (or until Ctrl-C).
-
-    Its penalty on the weights, 0.5 / rows * sum w^2, is small, and what makes the solution the only
-    one where columns repeat each other or classes can be divided without error.
-    """
-    from pellucid.schedules import CosineDecay
-
-    model = build(prepared, (), x, 0.5 / len(x))
-    batch = min(len(x), LINEAR_BATCH)
-    steps_each = -(-len(x) // batch)
-    epochs = max(5, -(-LINEAR_STEPS // steps_each))
-    compile_for(model, prepared.schema.target.kind, CosineDecay(0.1, epochs * steps_each))
-    try:
-        model.fit(x, targets, batch_size=batch, epochs=epochs, verbose=0)
-    except KeyboardInterrupt:
-        return model, False
-    return model, True
-
-
-def batch_size(rows: int) -> int:
-    """Rows in a batch: few in small tables, so that an epoch has steps; more in large ones, so it is short.
-
-    >>> batch_size(100), batch_size(400), batch_size(20_000), batch_size(10_000_000)
-    (8, 32, 256, 1024)
-    """
-    size = 8
-    while size < 1_024 and size * (20 if size < 32 else 150) < rows:
-        size *= 2
-    return size
+def _cool(model: Any, temperature: float) -> None:
+    """Divide what goes into the last sigmoid or softmax by a temperature."""
+    answer = model.get_layer("answer")
+    for variable in answer.weights:
+        variable.assign(variable.numpy() / np.float32(temperature))
 
 
 @contextlib.contextmanager
-def _seeded(seed: int) -> Generator[None]:
+def seeded(seed: int) -> Generator[None]:
     """Draw everything from this seed, and leave the caller's random numbers as they were."""
     from pellucid.seeds import set_random_seed
 

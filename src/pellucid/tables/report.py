@@ -8,20 +8,22 @@ reading and showing them again needs neither JAX nor the network.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
 
 from pellucid.errors import FileError, message
-from pellucid.tables.schema import KINDS, Kind, Label
+from pellucid.tables.schema import KINDS, Kind, Label, Target
 
 NumPy = np.ndarray[Any, Any]
 Measures = dict[str, float | None]
 
 #: Of which measures less is better.
 LESS_IS_BETTER = frozenset({"log loss", "mean absolute error", "root mean squared error"})
+#: How often the test rows are drawn again.
+DRAWS = 500
 #: The measure that a kind is judged by first.
 FIRST_MEASURE: dict[Kind, str] = {
     "yes/no": "AUC",
@@ -42,6 +44,13 @@ class Report:
         network, linear, constant: each measure by its name; None where it is not defined.
         confusion: how many test rows with the label of each line were answered with that of each
             column; empty for numbers.
+        intervals: of each of the network's measures where it lies in 95 of 100 drawings of as many test
+            rows, with putting back (a bootstrap).
+        gain: by how much the network is better than the linear model, by the first measure of its kind; and
+            the interval of that.
+        calibration: of yes/no, for each tenth of probability how many test rows have one, their mean
+            probability, and the part of them that is yes.
+        at_half: of yes/no with another threshold than 0.5, the measures that 0.5 would have.
     """
 
     kind: Kind
@@ -52,6 +61,10 @@ class Report:
     linear: Mapping[str, float | None]
     constant: Mapping[str, float | None]
     confusion: tuple[tuple[int, ...], ...] = ()
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    gain: tuple[float, float, float] | None = None
+    calibration: tuple[tuple[int, float, float], ...] = ()
+    at_half: Mapping[str, float | None] = field(default_factory=dict[str, "float | None"])
 
     def table(self) -> list[tuple[str, float | None, float | None, float | None]]:
         """A line for each measure: its name, the network's, the linear model's, the constant's."""
@@ -77,16 +90,10 @@ class Report:
                 f"By {name} the network is no better than always answering {shown(self.always)}: "
                 "it has learned nothing that holds for new rows."
             )
-        # Less than about one standard error of such a measure, on so many rows, is chance.
-        rows = max(self.rows.get("test", 1), 1)
-        if self.kind == "number":
-            gain = linear / math.sqrt(2 * rows)
-        else:
-            best = min(max(network, linear), 1 - 1 / rows)
-            gain = math.sqrt(best * (1 - best) / rows)
-        if sign * (network - linear) > gain:
+        low, high = (self.gain[1], self.gain[2]) if self.gain is not None else (0.0, 0.0)
+        if low > 0:
             return f"By {name} the network is better than a {self.linear_name}."
-        if sign * (linear - network) > gain:
+        if high < 0:
             return f"By {name} a {self.linear_name} is better than the network on these rows."
         return f"By {name} a {self.linear_name} is as good as the network on these rows."
 
@@ -101,6 +108,10 @@ class Report:
             "linear": dict(self.linear),
             "constant": dict(self.constant),
             "confusion": [list(line) for line in self.confusion],
+            "intervals": {name: list(ends) for name, ends in self.intervals.items()},
+            "gain": None if self.gain is None else list(self.gain),
+            "calibration": [list(line) for line in self.calibration],
+            "at_half": dict(self.at_half),
         }
 
     @classmethod
@@ -126,9 +137,20 @@ class Report:
                 _measures(data["linear"]),
                 _measures(data["constant"]),
                 confusion,
+                {str(name): _numbers(ends, 2) for name, ends in data.get("intervals", {}).items()},
+                None if data.get("gain") is None else _numbers(data["gain"], 3),
+                tuple((int(line[0]), *_numbers(line[1:], 2)) for line in data.get("calibration", [])),
+                _measures(data.get("at_half", {})),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             raise FileError(message("the report cannot be used.", came=repr(problem))) from None
+
+
+def _numbers(data: Any, count: int) -> Any:
+    found = tuple(float(each) for each in data)
+    if len(found) != count:
+        raise ValueError(f"{count} numbers were expected")
+    return found
 
 
 def _measures(data: Mapping[str, Any]) -> Measures:
@@ -226,37 +248,114 @@ def area_under_roc(y: NumPy, scores: NumPy) -> float | None:
 
 
 def report(
-    kind: Kind,
-    labels: Sequence[Label],
+    target: Target,
     rows: Mapping[str, int],
     y: NumPy,
     network: NumPy,
     linear: NumPy,
     trained_y: NumPy,
+    seed: int = 0,
 ) -> Report:
     """Measure the network, a linear model and the constant answer on the test rows.
 
     Args:
-        kind, labels, rows: as in `Report`.
+        target: what is answered; its threshold is the network's.
+        rows: as in `Report`.
         y: the truth of the test rows.
         network, linear: what they give for them: numbers, or probabilities as in `measure`.
         trained_y: the truth of the rows that are not test rows: what is commonest, or the mean.
+        seed: what the bootstrap draws from.
     """
+    kind, labels = target.kind, target.labels
     if kind == "number":
         mean = float(np.mean(trained_y))
         constant = np.full(len(y), mean)
         first, second, third = (measure(kind, y, each) for each in (network, linear, constant))
-        return Report(kind, rows, (), mean, first, second, third)
+        intervals, gain = bootstrapped(kind, y, network, linear, seed)
+        return Report(kind, rows, (), mean, first, second, third, (), intervals, gain)
     shares = np.bincount(trained_y.astype(np.int64), minlength=len(labels)) / len(trained_y)
     commonest = int(np.argmax(shares))
     constant = np.tile(shares, (len(y), 1)) if kind == "classes" else np.full(len(y), shares[1])
-    answers = [answered(kind, network), answered(kind, linear), np.full(len(y), commonest)]
+    threshold = target.threshold
+    answers = [answered(kind, network, threshold), answered(kind, linear), np.full(len(y), commonest)]
     first, second, third = (
         measure(kind, y, answer, probabilities)
         for answer, probabilities in zip(answers, (network, linear, constant), strict=True)
     )
     confusion = tuple(map(tuple, count_confusion(y, answers[0], len(labels)).tolist()))
-    return Report(kind, rows, tuple(labels), labels[commonest], first, second, third, confusion)
+    intervals, gain = bootstrapped(kind, y, network, linear, seed, threshold)
+    at_half = measure(kind, y, answered(kind, network), network) if threshold != 0.5 else {}
+    tenths = calibration(y, network) if kind == "yes/no" else ()
+    return Report(
+        kind,
+        rows,
+        tuple(labels),
+        labels[commonest],
+        first,
+        second,
+        third,
+        confusion,
+        intervals,
+        gain,
+        tenths,
+        at_half,
+    )
+
+
+def bootstrapped(
+    kind: Kind, y: NumPy, network: NumPy, linear: NumPy, seed: int, threshold: float = 0.5
+) -> tuple[dict[str, tuple[float, float]], tuple[float, float, float] | None]:
+    """The 95 % intervals of the network's measures, and of its gain over the linear model.
+
+    The test rows are drawn again, with putting back, DRAWS times; both models answer the same rows.
+    """
+    draw = np.random.default_rng(seed)
+    name = FIRST_MEASURE[kind]
+    sign = -1.0 if name in LESS_IS_BETTER else 1.0
+    found: dict[str, list[float]] = {}
+    gains: list[float] = []
+    draws = max(50, min(DRAWS, int(4e6 / max(len(y), 1))))
+    for _ in range(draws):
+        rows = draw.integers(0, len(y), len(y))
+        mine, other = (
+            measure(kind, y[rows], given[rows])
+            if kind == "number"
+            else measure(kind, y[rows], answered(kind, given[rows], limit), given[rows])
+            for given, limit in ((network, threshold), (linear, 0.5))
+        )
+        for key, value in mine.items():
+            if value is not None:
+                found.setdefault(key, []).append(value)
+        a, b = mine.get(name), other.get(name)
+        if a is not None and b is not None:
+            gains.append(sign * (a - b))
+    intervals = {
+        key: (float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975)))
+        for key, values in found.items()
+        if len(values) > draws // 2
+    }
+    if len(gains) <= draws // 2:
+        return intervals, None
+    return intervals, (
+        float(np.mean(gains)),
+        float(np.quantile(gains, 0.025)),
+        float(np.quantile(gains, 0.975)),
+    )
+
+
+def calibration(y: NumPy, probabilities: NumPy) -> tuple[tuple[int, float, float], ...]:
+    """For each tenth of probability with rows in it: how many, their mean probability, the part that is 1.
+
+    >>> calibration(np.array([0, 1, 1]), np.array([0.0, 0.92, 0.94]))
+    ((1, 0.0, 0.0), (2, 0.93, 1.0))
+    """
+    tenths = np.minimum((probabilities * 10).astype(int), 9)
+    lines = [tenths == tenth for tenth in range(10)]
+    return tuple(
+        (int(there.sum()), round(float(probabilities[there].mean()), 6), round(float(np.mean(y[there])), 6))
+        for there in lines
+        if there.any()
+    )
 
 
 def answered(kind: Kind, probabilities: NumPy, threshold: float = 0.5) -> NumPy:
