@@ -127,6 +127,9 @@ def fit(
         str | None,
         typer.Option(metavar="SIZES", help='Hidden layers: "64,32", or "none". By default the recipe\'s.'),
     ] = None,
+    seconds: Annotated[
+        float, typer.Option("--time", metavar="SECONDS", help="About how long the training may take.")
+    ] = 30.0,
     epochs: Annotated[
         int | None, typer.Option(metavar="N", help="How often the rows are gone through.")
     ] = None,
@@ -146,8 +149,6 @@ def fit(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the name of the file.")] = False,
 ) -> None:
     """Train a network that answers one column of a table from the others."""
-    from pathlib import Path
-
     from pellucid.tables import recipe
     from pellucid.tables.network import require_replaceable
 
@@ -157,6 +158,7 @@ def fit(
 
     file = out if out is not None else f"{_stem(table)}.pellucid"
     recipe.require_epochs(epochs)
+    recipe.require_seconds(seconds)
     hidden, wanted = _sizes(network), Wanted.of(threshold)
     if os.path.exists(file) and os.path.exists(table) and os.path.samefile(file, table):
         raise ArgumentError(message("the network would be written over the table.", came=file))
@@ -165,13 +167,13 @@ def fit(
     dropped = _columns(drop or ())
     prepared = recipe.prepare(table, target, test=test, seed=seed, leave_out=dropped, kind=known, yes=yes)
     if quiet:
-        trained = recipe.train(prepared, network=hidden, epochs=epochs, threshold=wanted)
+        trained = recipe.train(prepared, network=hidden, epochs=epochs, seconds=seconds, threshold=wanted)
     else:
         console = _console()
         _print_data(console, prepared)
         watching = _Watching(console)
         trained = recipe.train(
-            prepared, network=hidden, epochs=epochs, threshold=wanted, stage=watching.stage
+            prepared, network=hidden, epochs=epochs, seconds=seconds, threshold=wanted, stage=watching.stage
         )
         watching.ended(trained)
     trained.save(file)
@@ -294,11 +296,9 @@ class _Watching:
         """Say how the training ended."""
         self.progress.stop()
         facts = network.training
-        why = (
-            "stopped by Ctrl-C"
-            if facts["ended"] == "interrupted"
-            else "twice: with a fifth held out, and on all"
-        )
+        folds = dict(facts["recipe"])["folds"]
+        why = f"{folds} folds as one program" if folds else "twice: with a fifth held out, and on all"
+        why = "stopped by Ctrl-C" if facts["ended"] == "interrupted" else why
         self.console.print(f"[bold]Trained[/]   {facts['epochs']} epochs in {facts['seconds']:.1f} s ({why})")
         heat = float(facts["temperature"])
         if heat != 1.0:
@@ -620,7 +620,11 @@ def _print_notes(console: Console, network: TableNetwork) -> None:
 
 
 def _print_network(console: Console, network: TableNetwork) -> None:
-    layers = [_layer(each) for each in network.layer_configs() if each["class_name"] == "Dense"]
+    layers = [
+        _layer(each)
+        for each in network.layer_configs()
+        if each["class_name"] in ("Dense", "EinsumDense") and each["config"].get("name") != "input_scale"
+    ]
     columns = network.training.get("columns", "?")
     console.print(
         f"[bold]Network[/]   {len(network.schema.features)} numbers > {_safe(str(columns))} columns > "
@@ -632,7 +636,9 @@ def _layer(layer: Mapping[str, Any]) -> str:
     config = layer["config"]
     activation = config.get("activation")
     name = f" {activation}" if isinstance(activation, str) and activation != "linear" else ""
-    return _safe(f"{config.get('units')}{name}")
+    shape = config.get("output_shape")
+    units = " x ".join(map(str, shape)) if isinstance(shape, list | tuple) else config.get("units")
+    return _safe(f"{units}{name}")
 
 
 def _print_report(console: Console, report: Report, target: Target) -> None:

@@ -22,10 +22,13 @@ try:
     from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
 except ImportError:
     raise MissingModuleError(
-        message("pellucid.sklearn needs scikit-learn.", came="no scikit-learn", mend="pip install scikit-learn")
+        message(
+            "pellucid.sklearn needs scikit-learn.", came="no scikit-learn", mend="pip install scikit-learn"
+        )
     ) from None
 
 from pellucid import run_files
+from pellucid.naming import serialize
 from pellucid.tables import choosing, recipe
 from pellucid.tables.columns import features_of
 from pellucid.tables.network import in_units
@@ -90,7 +93,7 @@ class _Network(BaseEstimator):
         found = recipe.learn(prepared, choosing.Wanted.of(0.5), watched, hidden, self.epochs)
         self.schema_ = found.schema
         weights = {variable.path: variable.numpy() for variable in found.model.weights}
-        self.run_ = run_files.Run("table", found.model.get_config(), weights)
+        self.run_ = run_files.Run("table", serialize(found.model), weights)
         self._model = found.model
 
     def _answers(self, rows: Any) -> NumPy:
@@ -215,7 +218,9 @@ def _of_frame(frame: Any) -> dict[str, NumPy]:
 
 def _numbers(columns: dict[str, NumPy], features: Sequence[Feature]) -> NumPy:
     """Rows of numbers: straight from numbers, by way of the table for all else."""
-    if all(feature.treatment == "number" and columns[feature.source].dtype.kind in "fiu" for feature in features):
+    if all(
+        feature.treatment == "number" and columns[feature.source].dtype.kind in "fiu" for feature in features
+    ):
         with np.errstate(over="ignore"):
             return np.column_stack([columns[feature.source].astype(np.float32) for feature in features])
     from pellucid.tables.reading import Table

@@ -62,7 +62,9 @@ class Functional(Model):
 
     def _takes_finite_only(self) -> bool:
         """A model that asks what is NaN knows what to do with it."""
-        asks = any(getattr(each, "kind", "") in ("isnan", "isfinite", "nan_to_num") for each in self._operations)
+        asks = any(
+            getattr(each, "kind", "") in ("isnan", "isfinite", "nan_to_num") for each in self._operations
+        )
         return not asks and super()._takes_finite_only()
 
     # What is between the inputs and the outputs.

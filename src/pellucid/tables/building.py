@@ -2,6 +2,11 @@
 
     row > encoding > input_scale > hidden_1 > hidden_2 > answer
 
+Folds are members of one network: its layers hold the weights of all of them side by side, each is trained on
+all rows but those of its own fold (whose weight is 0 for it), and the answer is the mean of theirs. So five
+networks are one program, one file and one training that can be opened, and for each row there is an answer
+that was not trained on it.
+
 Weights are drawn with spread 1, and each layer's inputs are divided by the root of their number instead (the
 neural tangent parametrisation), so that one learning rate suits all layers. The answer starts at zero.
 """
@@ -11,7 +16,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pellucid.tables import encoding as encodings
@@ -22,6 +27,10 @@ from pellucid.tables.schema import Kind, Target
 SCALE_RATE = 6.0
 #: Below this many rows a table is small.
 SMALL = 2_000
+#: How many folds, and the fewest rows for them.
+FOLDS, FEWEST_FOR_FOLDS = 5, 40
+#: About how many multiplications and additions a second two cores do.
+RATE = 4e10
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class Recipe:
         decay: the part of each weight, times the learning rate, that is taken off in each step.
         batch: rows in a batch.
         epochs: how often all rows are gone through.
+        folds: how many members the network has; 0 is one network without more ado.
     """
 
     hidden: tuple[int, ...]
@@ -45,23 +55,39 @@ class Recipe:
     decay: float
     batch: int
     epochs: int
+    folds: int = 0
 
     def steps(self, rows: int) -> int:
         """How many steps train on so many rows."""
         return self.epochs * -(-rows // min(self.batch, rows))
 
     def work(self, rows: int, columns: int) -> float:
-        """Roughly how many multiplications the training takes."""
+        """Roughly how many multiplications and additions the training takes."""
         sizes = [columns, *self.hidden, 1]
         weights = sum(a * b for a, b in itertools.pairwise(sizes))
-        return 6.0 * rows * self.epochs * weights
+        return 6.0 * rows * self.epochs * weights * max(1, self.folds)
 
 
-def recipe_for(rows: int, hidden: Sequence[int] | None = None, epochs: int | None = None) -> Recipe:
-    """The recipe for a table of so many training rows.
+def recipe_for(
+    rows: int,
+    columns: int,
+    hidden: Sequence[int] | None = None,
+    epochs: int | None = None,
+    seconds: float = 30.0,
+) -> Recipe:
+    """The recipe for a table.
 
-    >>> recipe_for(400).hidden, recipe_for(30_000).hidden
-    ((128, 128), (256, 256))
+    Nothing is timed, so that the same table gives the same network on every machine: how long a training
+    takes is reckoned from its size.
+
+    Args:
+        rows: how many rows there are to learn from.
+        columns: about how many columns the encoding will have.
+        hidden, epochs: what was asked for instead of the recipe's.
+        seconds: about how long the training may take.
+
+    >>> recipe_for(400, 30).folds, recipe_for(30_000, 500).folds, recipe_for(30_000, 500, seconds=90).folds
+    (5, 0, 5)
     """
     if rows < SMALL:
         batch = min(256, rows)
@@ -70,15 +96,26 @@ def recipe_for(rows: int, hidden: Sequence[int] | None = None, epochs: int | Non
     else:
         passes = 16 if rows <= 30_000 else 12 if rows <= 200_000 else max(2, 2_400_000 // rows)
         found = Recipe((256, 256), True, 0.02, 0.25, 0.0, 256, passes)
-    changed = {
-        "hidden": found.hidden if hidden is None else tuple(hidden),
-        "epochs": found.epochs if epochs is None else epochs,
-    }
-    return Recipe(**{**vars(found), **changed})
+    if hidden is not None:
+        found = replace(found, hidden=tuple(hidden))
+    if epochs is not None:
+        return replace(
+            found, epochs=epochs, folds=_folds(rows, columns, replace(found, epochs=epochs), seconds)
+        )
+    if folds := _folds(rows, columns, found, seconds):
+        return replace(found, folds=folds)
+    # A fifth is held out first: the work is done not quite twice.
+    share = seconds * RATE / (1.8 * found.work(rows, columns))
+    return replace(found, epochs=max(2, min(found.epochs, int(found.epochs * share))))
+
+
+def _folds(rows: int, columns: int, found: Recipe, seconds: float) -> int:
+    enough = rows >= FEWEST_FOR_FOLDS
+    return FOLDS if enough and replace(found, folds=FOLDS).work(rows, columns) <= seconds * RATE else 0
 
 
 def network(made: Encoding, target: Target, recipe: Recipe) -> Any:
-    """A network, not trained: a `Model` from rows to answers.
+    """A network, not trained: a `Model` from rows to answers; with folds, also to those of its members.
 
     Args:
         made: the encoding of its rows.
@@ -87,7 +124,7 @@ def network(made: Encoding, target: Target, recipe: Recipe) -> Any:
     """
     from pellucid import Model
     from pellucid.initializers import Constant, RandomNormal
-    from pellucid.layers import Dense, Dropout, EinsumDense, Input, Rescaling
+    from pellucid.layers import Dropout, EinsumDense, GlobalAveragePooling1D, Input, Rescaling
 
     units, last = {
         "yes/no": (1, "sigmoid"),
@@ -95,22 +132,41 @@ def network(made: Encoding, target: Target, recipe: Recipe) -> Any:
         "number": (1, None),
     }[target.kind]
     activation = "mish" if target.kind == "number" else "selu"
+    folds = recipe.folds
     row = Input(shape=(made.features,), name="row")
     z = encodings.layers(made, row)
     size = z.shape[-1]
-    scale = Constant(1.0 / SCALE_RATE)
-    z = EinsumDense("ab,b->ab", output_shape=(size,), kernel_initializer=scale, name="input_scale")(z)
+    equation, shape = ("ab,kb->akb", (folds, size)) if folds else ("ab,b->ab", (size,))
+    first = Constant(1.0 / SCALE_RATE)
+    z = EinsumDense(equation, output_shape=shape, kernel_initializer=first, name="input_scale")(z)
     factor = SCALE_RATE
     for number, width in enumerate(recipe.hidden, 1):
         z = Rescaling(factor / math.sqrt(size), name=f"divided_{number}")(z)
-        drawn = RandomNormal(stddev=1.0)
-        z = Dense(width, activation=activation, kernel_initializer=drawn, name=f"hidden_{number}")(z)
+        z = _dense(folds, width, activation, RandomNormal(stddev=1.0), f"hidden_{number}")(z)
         if recipe.dropout:
             z = Dropout(recipe.dropout, name=f"dropout_{number}")(z)
         size, factor = width, 1.0
     z = Rescaling(factor / math.sqrt(size), name="divided")(z)
-    answer = Dense(units, activation=last, kernel_initializer="zeros", name="answer")(z)
-    return Model(row, answer, name="network")
+    z = _dense(folds, units, last, "zeros", "members" if folds else "answer")(z)
+    if not folds:
+        return Model(row, z, name="network")
+    return Model(row, [GlobalAveragePooling1D(name="answer")(z), z], name="network")
+
+
+def _dense(folds: int, units: int, activation: str | None, initializer: Any, name: str) -> Any:
+    """A dense layer, or those of all members side by side."""
+    from pellucid.layers import Dense, EinsumDense
+
+    if not folds:
+        return Dense(units, activation=activation, kernel_initializer=initializer, name=name)
+    return EinsumDense(
+        "aki,kio->ako",
+        output_shape=(folds, units),
+        bias_axes="ko",
+        activation=activation,
+        kernel_initializer=initializer,
+        name=name,
+    )
 
 
 def compile_for(model: Any, kind: Kind, recipe: Recipe, rows: int) -> None:
@@ -127,4 +183,8 @@ def compile_for(model: Any, kind: Kind, recipe: Recipe, rows: int) -> None:
     warming = max(1, steps // 10)
     rate = CosineDecay(0.0, max(1, steps - warming), warmup_target=recipe.rate, warmup_steps=warming)
     optimizer = Adam(rate, beta_1=0.9, beta_2=0.95, weight_decay=recipe.decay or None)
-    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"] if kind != "number" else None)
+    metrics = ["accuracy"] if kind != "number" else None
+    if recipe.folds:
+        model.compile(optimizer=optimizer, loss=[None, loss], weighted_metrics=[None, metrics])
+    else:
+        model.compile(optimizer=optimizer, loss=loss, metrics=metrics)

@@ -229,8 +229,8 @@ def _given_away(schema: Schema, x: NumPy, y: NumPy, parts: Sequence[NumPy]) -> l
         left = float(((truth - means[places]) ** 2).sum()) / max(float((truth**2).sum()), 1e-12)
         if 1 - left >= GIVES_AWAY[kind]:
             found.append(
-                f'"{feature.source}" alone explains {1 - left:.1%} of "{schema.target.name}": is it known when '
-                "an answer is needed? If not, train again without it (--drop)."
+                f'"{feature.source}" alone explains {1 - left:.1%} of "{schema.target.name}": is it known '
+                "when an answer is needed? If not, train again without it (--drop)."
             )
     return found
 

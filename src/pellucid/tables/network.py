@@ -12,6 +12,7 @@ import numpy as np
 
 from pellucid import run_files
 from pellucid.errors import ArgumentError, FileError, message
+from pellucid.naming import serialize
 from pellucid.tables.report import Report, answered
 from pellucid.tables.schema import Feature, Label, Schema, Target
 
@@ -75,6 +76,7 @@ class TableNetwork:
         self.schema, self.report = schema, report
         self.history, self.training = dict(history), dict(training)
         self._model, self._run, self._path, self._recorded = model, run, path, recorded
+        self._answering: Any = None
 
     @property
     def model(self) -> Any:
@@ -86,6 +88,18 @@ class TableNetwork:
             self._model = run_files.build(self._run, self._path)
             self._require_fitting()
         return self._model
+
+    @property
+    def answering(self) -> Any:
+        """The part of the network that answers: without the single answers of its members."""
+        output = self.model.output
+        if not isinstance(output, list):
+            return self.model
+        if self._answering is None:
+            from pellucid import Model
+
+            self._answering = Model(self.model.input, output[0], name="network")
+        return self._answering
 
     @property
     def recorded(self) -> Any:
@@ -122,7 +136,7 @@ class TableNetwork:
             numbers = opened.row_numbers(self.schema.features, row)
         names = [feature.name for feature in self.schema.features]
         labels = [str(label) for label in target.labels]
-        found = self.model.explain(numbers, columns=names, labels=labels, threshold=threshold)
+        found = self.answering.explain(numbers, columns=names, labels=labels, threshold=threshold)
         if target.kind == "number":
             answer = read_outputs(target, np.asarray(found.outputs)).answer[0]
             found.conclusion = (
@@ -150,10 +164,10 @@ class TableNetwork:
         background = np.array(known, np.float32)  # None, where a value is missing, becomes NaN
         place = 0
         if target.kind == "classes":
-            place = int(np.argmax(outputs(self.model, numbers[None])[0]))
+            place = int(np.argmax(outputs(self.answering, numbers[None])[0]))
 
         def answering(rows: NumPy) -> NumPy:
-            given = outputs(self.model, rows).astype(np.float64)
+            given = outputs(self.answering, rows).astype(np.float64)
             if target.kind == "number":
                 return in_units(target, given[:, 0])
             p = np.clip(given[:, place], 1e-7, 1 - 1e-7)
@@ -172,7 +186,8 @@ class TableNetwork:
         """Raise FileError if the network does not have a number for each feature and each answer."""
         kind, labels = self.schema.target.kind, self.schema.target.labels
         expected = ((None, len(self.schema.features)), (None, len(labels) if kind == "classes" else 1))
-        came = (self._model.input_shape, self._model.output_shape)
+        output: Any = self._model.output_shape
+        came = (self._model.input_shape, output[0] if isinstance(output, list) and output else output)
         if came != expected:
             raise FileError(
                 message(
@@ -194,7 +209,10 @@ class TableNetwork:
 
     def layer_configs(self) -> list[dict[str, Any]]:
         """The configuration of each layer, from the file where there is one, without JAX."""
-        config = self._run.model if self._run is not None else self.model.get_config()
+        config: Any = self._run.model if self._run is not None else serialize(self.model)
+        config = config.get("config", config)
+        if not isinstance(config, dict):
+            config = {}
         layers: Any = config.get("layers")
         if not isinstance(layers, list) or any(
             not isinstance(layer, dict)
@@ -232,7 +250,7 @@ class TableNetwork:
     def blocks(self, table: Table, threshold: float | None = None) -> Iterator[Answers]:
         """Answer for the rows of a table that is open, a block at a time."""
         threshold = require_threshold(self.schema.target, threshold)
-        model = self.model
+        model = self.answering
         for numbers in table.blocks(self.schema.features):
             answers = read_outputs(self.schema.target, outputs(model, numbers), threshold)
             yield replace(answers, notes=unusual(self.schema.features, numbers))
@@ -301,7 +319,7 @@ class TableNetwork:
             packed = self._recorded.packed() if self._recorded is not None else None
             self._run = run_files.Run(
                 "table",
-                model.get_config(),
+                serialize(model),
                 {variable.path: variable.numpy() for variable in model.weights},
                 self.schema.to_json(),
                 self.report.to_json(),
@@ -419,9 +437,10 @@ def unusual(features: Sequence[Feature], numbers: NumPy) -> NumPy:
     return notes
 
 
-def outputs(model: Any, numbers: NumPy) -> NumPy:
-    """What the network gives for rows of numbers."""
-    return np.asarray(model.predict(numbers, batch_size=ANSWERED_AT_ONCE, verbose=0))
+def outputs(model: Any, numbers: NumPy, members: bool = False) -> NumPy:
+    """What the network gives for rows of numbers, shape (rows, outputs); or its members, (rows, members, outputs)."""
+    given: Any = model.predict(numbers, batch_size=ANSWERED_AT_ONCE, verbose=0)
+    return np.asarray(given[int(members)] if isinstance(given, list) else given)
 
 
 def read_outputs(target: Target, given: NumPy, threshold: float = 0.5) -> Answers:

@@ -4,9 +4,10 @@
     train     train a network and a linear model on them, and measure both on rows kept apart
     fit       both, and save
 
-A fifth of the rows are test rows, which training never touches. Of the others a fifth validates: a first
-network, which has not seen them, says by its answers for them how sure the network may be (calibration), from
-which probability on yes is said (threshold), and whether dropout helps. Then the network is trained on both.
+A fifth of the rows are test rows, which training never touches. The others train and validate: with five
+folds each row is answered by a member that was not trained on it; without, a fifth is held out from a first
+network, and then the network is trained on all of them. These answers say how sure the network may be
+(calibration), from which probability on yes is said (threshold), and without folds whether dropout helps.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ from pellucid.tables.linear import LinearModel
 from pellucid.tables.network import TableNetwork, in_units, open_table, outputs, require_replaceable
 from pellucid.tables.reading import NumPy
 from pellucid.tables.report import report
-from pellucid.tables.schema import Kind, Schema
+from pellucid.tables.schema import Feature, Kind, Schema
 
 TEST_PART = VALIDATION_PART = 0.2
 #: Of numbers, dropout is tried against none where a training is no more than this many multiplications.
 TRIED = 4e12
+#: The stages of a training.
+HELD_OUT, WITHOUT_DROPOUT, ALL_ROWS = "held out", "without dropout", "all rows"
 #: How many training rows come along for explanations.
 BACKGROUND = 100
 
@@ -97,6 +100,7 @@ def fit(
     test: Any = None,
     network: Sequence[int] | None = None,
     epochs: int | None = None,
+    seconds: float = 30.0,
     threshold: str | float = 0.5,
     seed: int = 0,
     out: str | os.PathLike[str] | None = None,
@@ -121,6 +125,8 @@ def fit(
         test: a table of its own to measure on; otherwise a fifth of the rows is kept apart for that.
         network: the units of the hidden layers, if not the recipe's; () makes a linear network.
         epochs: how often the rows are gone through, if not as often as the recipe says.
+        seconds: about how long the training may take, as it is reckoned beforehand: five folds are trained
+            where they fit in, else one network, else one for fewer epochs.
         threshold: from which probability on the answer is yes: a number, or what it is to be chosen for on
             the validation rows: "best-f1", "cost=FP:FN" (what a false yes and a false no cost), or
             "recall=0.95".
@@ -147,12 +153,19 @@ def fit(
         ['no', 'yes']
     """
     require_epochs(epochs)
+    require_seconds(seconds)
     wanted = choosing.Wanted.of(threshold)
     if out is not None:
         require_replaceable(out)
     prepared = prepare(table, target, test=test, seed=seed, leave_out=leave_out, kind=kind, yes=yes)
     trained = train(
-        prepared, network=network, epochs=epochs, threshold=wanted, verbose=verbose, callbacks=callbacks
+        prepared,
+        network=network,
+        epochs=epochs,
+        seconds=seconds,
+        threshold=wanted,
+        verbose=verbose,
+        callbacks=callbacks,
     )
     if out is not None:
         trained.save(out)
@@ -164,6 +177,14 @@ def require_epochs(epochs: Any) -> None:
     if epochs is not None and (not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1):
         raise ArgumentError(
             message("epochs does not fit.", came=repr(epochs), expected="a whole number, 1 or more")
+        )
+
+
+def require_seconds(seconds: Any) -> None:
+    """Raise ArgumentError if a training cannot take so long."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+        raise ArgumentError(
+            message("the time does not fit.", came=repr(seconds), expected="seconds, more than 0")
         )
 
 
@@ -274,6 +295,8 @@ class Watched:
 
     verbose: Any = 0
     callbacks: Sequence[Any] = ()
+    #: About how long the training may take.
+    seconds: float = 30.0
     #: Called as a stage begins, with what it is for and how many epochs it has.
     stage: Callable[[str, int], Sequence[Any]] = lambda name, epochs: ()
 
@@ -283,6 +306,7 @@ def train(
     *,
     network: Sequence[int] | None = None,
     epochs: int | None = None,
+    seconds: float = 30.0,
     threshold: choosing.Wanted | None = None,
     verbose: Any = 0,
     callbacks: Sequence[Any] = (),
@@ -297,7 +321,8 @@ def train(
     x, y = prepared.x, prepared.y
     wanted = choosing.Wanted.of(0.5) if threshold is None else threshold
     wanted.require(prepared.schema.target)
-    watched = Watched(verbose, callbacks, stage or (lambda name, epochs: ()))
+    require_seconds(seconds)
+    watched = Watched(verbose, callbacks, seconds, stage or (lambda name, epochs: ()))
     began = time.perf_counter()
     found = learn(prepared, wanted, watched, network, epochs)
     seconds = time.perf_counter() - began
@@ -380,29 +405,39 @@ def learn(
     import pellucid.models  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
     target, x, validation = prepared.schema.target, prepared.x, prepared.validation
-    recipe = recipe_for(len(prepared.learned), hidden, epochs)
-    if len(validation) == 0:
-        with seeded(prepared.seed):
-            only = _train_one(prepared, recipe, prepared.train, watched, "all rows")
-        return Learned(only.model, prepared.schema, recipe, only.rows, only.columns, 1.0, only.stopped)
+    columns = sum(_columns_of(feature, len(prepared.learned)) for feature in prepared.schema.features)
+    recipe = recipe_for(len(prepared.learned), columns, hidden, epochs, watched.seconds)
     with seeded(prepared.seed):
-        first = _train_one(prepared, recipe, prepared.train, watched, "held out")
-        answers = answers_of(first.model, x[validation])
-        if not first.stopped and _tries_without_dropout(
-            target.kind, recipe, len(prepared.train), first.columns
-        ):
-            without = replace(recipe, dropout=0.0)
-            second = _train_one(prepared, without, prepared.train, watched, "without dropout")
-            others, truth = answers_of(second.model, x[validation]), prepared.targets[validation]
-            if np.mean((others - truth) ** 2) < np.mean((answers - truth) ** 2):
-                first, answers, recipe = second, others, without
-        last = first if first.stopped else _train_one(prepared, recipe, prepared.learned, watched, "all rows")
-    chosen = choosing.choose(target, answers, prepared.y[validation], wanted)
+        if recipe.folds or len(validation) == 0:
+            last = _train_one(prepared, recipe, prepared.learned, watched, ALL_ROWS)
+            judged, answers = prepared.learned, last.apart
+        else:
+            first = _train_one(prepared, recipe, prepared.train, watched, HELD_OUT)
+            judged, answers = validation, answers_of(first.model, x[validation])
+            if _tries_without_dropout(target.kind, recipe, first):
+                without = replace(recipe, dropout=0.0)
+                second = _train_one(prepared, without, prepared.train, watched, WITHOUT_DROPOUT)
+                others, truth = answers_of(second.model, x[validation]), prepared.targets[validation]
+                if np.mean((others - truth) ** 2) < np.mean((answers - truth) ** 2):
+                    first, answers, recipe = second, others, without
+            last = (
+                first if first.stopped else _train_one(prepared, recipe, prepared.learned, watched, ALL_ROWS)
+            )
+    chosen = choosing.Chosen(threshold=0.5)
+    if answers is not None:
+        chosen = choosing.choose(target, answers, prepared.y[judged], wanted)
     if chosen.temperature != 1.0:
         _cool(last.model, chosen.temperature)
     target = replace(target, threshold=chosen.threshold, threshold_reason=chosen.reason)
     schema = replace(prepared.schema, target=target)
     return Learned(last.model, schema, recipe, last.rows, last.columns, chosen.temperature, last.stopped)
+
+
+def _columns_of(feature: Feature, rows: int) -> int:
+    """About how many columns a feature will have."""
+    if feature.treatment == "category":
+        return len(feature.values)
+    return 1 if rows < building.SMALL or feature.treatment == "yes/no" else 40
 
 
 @dataclass(frozen=True)
@@ -411,6 +446,8 @@ class _Trained:
     rows: NumPy
     columns: int
     stopped: bool
+    #: With folds, for each row the answer of the member that was not trained on it.
+    apart: NumPy | None = None
 
 
 def _train_one(prepared: Prepared, recipe: Recipe, rows: NumPy, watched: Watched, stage: str) -> _Trained:
@@ -420,29 +457,54 @@ def _train_one(prepared: Prepared, recipe: Recipe, rows: NumPy, watched: Watched
     made: Encoding = encoding(prepared.schema.features, x, prepared.y[rows], target.kind, recipe.ramps)
     model = building.network(made, target, recipe)
     building.compile_for(model, target.kind, recipe, len(rows))
-    callbacks = [*watched.stage(stage, recipe.epochs), *(watched.callbacks if stage == "all rows" else ())]
+    given: dict[str, Any] = {"x": x, "y": targets}
+    fold = _fold_of(prepared.y[rows], target.kind, recipe.folds, prepared.seed)
+    if recipe.folds:
+        # What has no loss is given any targets.
+        each = np.repeat(targets[:, None, None], recipe.folds, axis=1)
+        counts = (fold[:, None] != np.arange(recipe.folds)).astype(np.float32)
+        given["y"] = [targets[:, None], each]
+        given["sample_weight"] = [np.ones(len(rows), np.float32), counts * recipe.folds / (recipe.folds - 1)]
+    callbacks = [*watched.stage(stage, recipe.epochs), *(watched.callbacks if stage == ALL_ROWS else ())]
     stopped = False
     try:
         model.fit(
-            x,
-            targets,
+            **given,
             batch_size=min(recipe.batch, len(rows)),
             epochs=recipe.epochs,
             verbose=watched.verbose,
             callbacks=callbacks,
-            record="auto" if stage == "all rows" else False,
+            record="auto" if stage == ALL_ROWS else False,
         )
     except KeyboardInterrupt:
         if not model.history or not model.history.epoch:
             raise  # not one epoch was finished: there is nothing to keep
         stopped = True
-    return _Trained(model, rows, len(made.columns), stopped)
+    apart: NumPy | None = None
+    if recipe.folds:
+        members = outputs(model, x, members=True)[np.arange(len(x)), fold]
+        apart = members if members.shape[1] > 1 else members[:, 0]
+    return _Trained(model, rows, len(made.columns), stopped, apart)
 
 
-def _tries_without_dropout(kind: Kind, recipe: Recipe, rows: int, columns: int) -> bool:
-    return (
-        kind == "number" and recipe.dropout > 0 and bool(recipe.hidden) and recipe.work(rows, columns) < TRIED
-    )
+def _fold_of(y: NumPy, kind: Kind, folds: int, seed: int) -> NumPy:
+    """The fold of each row; of each class the same part is in each."""
+    fold = np.zeros(len(y), np.int64)
+    if not folds:
+        return fold
+    draw = np.random.default_rng(seed + 1)
+    groups = [np.arange(len(y))] if kind == "number" else [np.flatnonzero(y == each) for each in np.unique(y)]
+    start = 0
+    for group in groups:
+        fold[draw.permutation(group)] = (np.arange(len(group)) + start) % folds
+        start += len(group)
+    return fold
+
+
+def _tries_without_dropout(kind: Kind, recipe: Recipe, first: _Trained) -> bool:
+    if kind != "number" or not recipe.dropout or not recipe.hidden or first.stopped:
+        return False
+    return recipe.work(len(first.rows), first.columns) < TRIED
 
 
 def answers_of(model: Any, x: NumPy) -> NumPy:
@@ -453,8 +515,9 @@ def answers_of(model: Any, x: NumPy) -> NumPy:
 
 def _cool(model: Any, temperature: float) -> None:
     """Divide what goes into the last sigmoid or softmax by a temperature."""
-    answer = model.get_layer("answer")
-    for variable in answer.weights:
+    names = [layer.name for layer in model.layers]
+    last = model.get_layer("members" if "members" in names else "answer")
+    for variable in last.weights:
         variable.assign(variable.numpy() / np.float32(temperature))
 
 
