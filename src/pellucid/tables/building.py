@@ -123,7 +123,7 @@ def network(made: Encoding, target: Target, recipe: Recipe) -> Any:
         recipe: how it is built.
     """
     from pellucid import Model
-    from pellucid.initializers import Constant, RandomNormal
+    from pellucid.initializers import Constant, RandomUniform
     from pellucid.layers import Dropout, EinsumDense, GlobalAveragePooling1D, Input, Rescaling
 
     units, last = {
@@ -142,7 +142,9 @@ def network(made: Encoding, target: Target, recipe: Recipe) -> Any:
     factor = SCALE_RATE
     for number, width in enumerate(recipe.hidden, 1):
         z = Rescaling(factor / math.sqrt(size), name=f"divided_{number}")(z)
-        z = _dense(folds, width, activation, RandomNormal(stddev=1.0), f"hidden_{number}")(z)
+        z = _dense(
+            folds, width, activation, RandomUniform(-math.sqrt(3.0), math.sqrt(3.0)), f"hidden_{number}"
+        )(z)
         if recipe.dropout:
             z = Dropout(recipe.dropout, name=f"dropout_{number}")(z)
         size, factor = width, 1.0

@@ -21,8 +21,6 @@ from pellucid.tables.schema import Schema, Target
 
 NumPy = np.ndarray[Any, Any]
 
-#: A temperature is used if it lowers the log loss of the validation rows by at least this part.
-WORTH = 0.001
 #: Fewer validation rows than this say too little about it.
 ENOUGH = 50
 #: The part of the target's variance that one column explains by itself where it is said to give it away.
@@ -126,19 +124,19 @@ def cooled(answers: NumPy, heat: float) -> NumPy:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def log_loss(answers: NumPy, truth: NumPy) -> float:
-    """The mean of -log of the probability of what is true."""
+def losses(answers: NumPy, truth: NumPy) -> NumPy:
+    """Of each row -log of the probability of what is true."""
     wide = np.clip(answers.astype(np.float64), 1e-7, 1 - 1e-7)
     right = (
         np.where(truth > 0, wide, 1 - wide)
         if wide.ndim == 1
         else wide[np.arange(len(wide)), truth.astype(int)]
     )
-    return float(-np.log(right).mean())
+    return -np.log(right)
 
 
 def temperature(answers: NumPy, truth: NumPy) -> float:
-    """The temperature at which the log loss is least; 1 where it gains next to nothing.
+    """The temperature at which the log loss is least; 1 where its gain is within its standard error.
 
     >>> sure = np.where(np.arange(100) % 4 > 0, 0.999, 0.001)  # and right in three of four cases
     >>> truth = np.arange(100) % 2 * (np.arange(100) % 4 > 0) + (np.arange(100) % 4 == 2)
@@ -149,15 +147,18 @@ def temperature(answers: NumPy, truth: NumPy) -> float:
         return 1.0
     low, high = -1.5, 2.5  # of the logarithm
     ratio = (np.sqrt(5.0) - 1) / 2
+
+    def of(logarithm: float) -> float:
+        return float(losses(cooled(answers, float(np.exp(logarithm))), truth).mean())
+
     for _ in range(40):
         a, b = high - ratio * (high - low), low + ratio * (high - low)
-        worse = log_loss(cooled(answers, float(np.exp(a))), truth) > log_loss(
-            cooled(answers, float(np.exp(b))), truth
-        )
+        worse = of(a) > of(b)
         low, high = (a, high) if worse else (low, b)
     found = float(np.exp((low + high) / 2))
-    before, after = log_loss(answers, truth), log_loss(cooled(answers, found), truth)
-    return found if after < before * (1 - WORTH) else 1.0
+    gains = losses(answers, truth) - losses(cooled(answers, found), truth)
+    surely = gains.mean() > gains.std() / np.sqrt(len(gains))
+    return found if surely else 1.0
 
 
 def threshold_for(wanted: Wanted, probabilities: NumPy, truth: NumPy) -> tuple[float, str]:

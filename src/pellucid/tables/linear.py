@@ -84,30 +84,51 @@ def _solved(design: NumPy, y: NumPy, kind: Kind) -> NumPy:
     if kind == "number":
         square = design.T @ design + np.diag(free) * 1.0
         return np.linalg.lstsq(square, design.T @ y, rcond=None)[0][:, None]
-    # SciPy comes with JAX. Its L-BFGS is the solver that scikit-learn's logistic regression uses, too.
+    if kind == "yes/no":
+        return _newton(design, y, free)
+    return _by_gradients(design, y, free)
+
+
+def _newton(design: NumPy, y: NumPy, free: NumPy) -> NumPy:
+    """Logistic regression by Newton's method, with half steps where a whole one goes too far."""
+    weights = np.zeros(design.shape[1])
+
+    def cost(w: NumPy) -> float:
+        sums = design @ w
+        return float(np.logaddexp(0.0, np.where(y > 0, -sums, sums)).sum() + 0.5 * (free * w**2).sum())
+
+    now = cost(weights)
+    for _ in range(50):
+        p = _sigmoid(design @ weights)
+        slope = design.T @ (p - y) + free * weights
+        curve = (design * (p * (1 - p))[:, None]).T @ design + np.diag(free + 1e-9)
+        step = np.linalg.lstsq(curve, slope, rcond=None)[0]
+        size = 1.0
+        while (after := cost(weights - size * step)) > now and size > 1e-4:
+            size /= 2
+        weights = weights - size * step
+        if now - after < 1e-9 * max(1.0, now):
+            break
+        now = after
+    return weights[:, None]
+
+
+def _by_gradients(design: NumPy, y: NumPy, free: NumPy) -> NumPy:
+    """Softmax regression by L-BFGS, from SciPy, which comes with JAX."""
     from scipy.optimize import minimize
 
-    classes = int(y.max()) + 1 if kind == "classes" else 1
-    hot = np.eye(classes)[y.astype(np.int64)] if kind == "classes" else y[:, None]
+    classes = int(y.max()) + 1
+    hot = np.eye(classes)[y.astype(np.int64)]
 
     def cost(flat: NumPy) -> tuple[float, NumPy]:
         weights = flat.reshape(design.shape[1], classes)
-        sums = design @ weights
-        if kind == "classes":
-            p = _softmax(sums)
-            loss = -np.log(np.maximum((p * hot).sum(axis=1), 1e-300)).sum()
-        else:
-            p = _sigmoid(sums)
-            loss = np.logaddexp(0.0, np.where(hot > 0, -sums, sums)).sum()
+        p = _softmax(design @ weights)
+        loss = -np.log(np.maximum((p * hot).sum(axis=1), 1e-300)).sum()
         loss += 0.5 * float((free[:, None] * weights**2).sum())
         slope = design.T @ (p - hot) + free[:, None] * weights
         return loss / len(y), slope.ravel() / len(y)
 
-    found = minimize(
-        cost,
-        np.zeros(design.shape[1] * classes),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": 500, "gtol": 1e-6, "ftol": 1e-10},
-    )
+    start = np.zeros(design.shape[1] * classes)
+    options = {"maxiter": 500, "gtol": 1e-6, "ftol": 1e-10}
+    found = minimize(cost, start, jac=True, method="L-BFGS-B", options=options)
     return found.x.reshape(design.shape[1], classes)
