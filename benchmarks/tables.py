@@ -61,33 +61,16 @@ def diamonds() -> Any:
 
 def titanic() -> Any:
     """1,309 people aboard the Titanic, and whether they survived (OpenML 40945)."""
-    import pandas as pd
-    import sklearn
-    from scipy.io import arff
-
-    del arff
-    folder = Path(sklearn.__file__).parent / "datasets" / "tests" / "data" / "openml" / "id_40945"
     import gzip
 
+    import pandas as pd
+    import sklearn
+    from sklearn.externals import _arff
+
+    folder = Path(sklearn.__file__).parent / "datasets" / "tests" / "data" / "openml" / "id_40945"
     with gzip.open(next(folder.glob("*.arff.gz")), "rt") as file:
-        text = file.read()
-    names, lines = [], []
-    body = False
-    for line in text.splitlines():
-        if line.lower().startswith("@attribute"):
-            names.append(line.split()[1].strip("'\""))
-        elif line.lower().startswith("@data"):
-            body = True
-        elif body and line.strip():
-            lines.append(line)
-    frame = pd.read_csv(
-        io.StringIO("\n".join(lines)),
-        names=names,
-        na_values="?",
-        quotechar="'",
-        skipinitialspace=True,
-        escapechar="\\",
-    )
+        read = _arff.load(file)
+    frame = pd.DataFrame(read["data"], columns=[name for name, _ in read["attributes"]])
     frame = frame.drop(columns=["name", "ticket", "cabin", "boat", "body", "home.dest"])
     return frame.assign(survived=frame["survived"].astype(int)), "survived", "yes/no", 1
 

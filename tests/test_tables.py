@@ -14,10 +14,10 @@ from sklearn.preprocessing import StandardScaler
 
 from pellucid import tables
 from pellucid.errors import ArgumentError, DataError, FileError
-from pellucid.tables import recipe
+from pellucid.tables import choosing, recipe
 from pellucid.tables.columns import decide
 from pellucid.tables.reading import Table
-from pellucid.tables.report import answered, area_under_roc, measure
+from pellucid.tables.report import answered, area_under_roc, bootstrapped, measure
 from pellucid.tables.schema import Feature, Schema
 
 TUMOURS = Path(__file__).parents[1] / "examples" / "tumours.csv"
@@ -63,7 +63,7 @@ def test_the_tumours_are_those_of_scikit_learn():
 
 
 def test_a_network_answers_tumours_about_as_well_as_anything_does(network):
-    assert 0.95 <= network.report.network["accuracy"] <= 1
+    assert 0.93 <= network.report.network["accuracy"] <= 1
     assert network.report.network["AUC"] > 0.985
     assert network.report.constant["accuracy"] == pytest.approx(71 / 113)
     assert network.report.constant["AUC"] == 0.5
@@ -137,12 +137,6 @@ def test_fit_leaves_the_random_numbers_of_its_caller_alone():
     assert (random.random(), np.random.random()) == expected
 
 
-def test_the_best_epoch_is_kept(network):
-    best = network.training["best_epoch"] - 1
-    assert network.history["val_loss"][best] <= min(network.history["val_loss"]) + 1e-4
-    assert network.training["epochs"] == len(network.history["loss"])
-
-
 # Targets.
 
 
@@ -167,7 +161,11 @@ def test_numbers_are_answered_in_their_own_units():
     assert network.schema.target.kind == "number"
     assert network.report.network["R squared"] > 0.98
     assert network.report.constant["R squared"] == pytest.approx(0, abs=0.1)
-    np.testing.assert_allclose(network.predict(columns).answer, price, atol=15_000)
+    answers = network.predict(columns).answer
+    assert np.median(np.abs(answers - price)) < 3_000
+    seen = price[recipe.prepare(columns, "price").learned]
+    assert answers.min() >= seen.min()
+    assert answers.max() <= seen.max()
     assert network.predict(columns).probability is None
     prepared = recipe.prepare(columns, "price")
     seen = np.concatenate([prepared.train, prepared.validation])
@@ -224,23 +222,52 @@ def test_rows_without_a_target_are_left_out_and_counted():
 def test_columns_that_cannot_be_features_are_left_out_with_the_reason():
     reasons = left_out(
         rows(
-            city=np.resize(["Rome", "Oslo", "Bonn"], 60),
-            day=np.resize(np.array(["2024-01-05", "2024-02-06"], "datetime64[D]"), 60),
-            written_day=np.resize(["2024-01-05", "2024-02-06"], 60),
             empty=np.array([None] * 60),
-            mixed=np.array([*(["1.5", "2", "3"] * 19), "3", "4", "big"], object),
-            asked=np.arange(60),
+            asked=np.arange(60) * 2,
+            counter=np.arange(7, 67),
+            patient_id=np.random.default_rng(0).permutation(60) * 3 + 100,
+            name=[f"person {number}" for number in range(60)],
+            remark=[f"{number // 2} was well" for number in range(60)],
         ),
         leave_out=["asked"],
     )
     assert reasons == {
-        "city": 'text, such as "Rome"',
-        "day": "dates, such as 2024-01-05 00:00:00",
-        "written_day": "dates, such as 2024-01-05",
         "empty": "all values are missing",
-        "mixed": 'text in 1 of 60 values, the first "big" in row 60',
         "asked": "as asked",
+        "counter": "it counts the rows",
+        "patient_id": "it names the rows: each has a number of its own",
+        "name": 'each row has a text of its own, such as "person 0"',
+        "remark": 'hardly a value comes twice, such as "0 was well"',
     }
+
+
+def test_each_column_becomes_numbers_by_what_it_holds(tmp_path):
+    lines = ["city,day,written,price,mixed,code,t"]
+    days = ["05.01.2024", "2024-02-06", "31/12/2023"]
+    for n in range(60):
+        mixed = "big" if n == 59 else str(n % 7 / 2)
+        city = ["Rome", " Oslo ", "", "Bonn"][n % 4]
+        lines.append(
+            f'{city},2024-01-{n % 28 + 1:02d} 06:30,{days[n % 3]},"1.{n % 10}00,5",{mixed},{n * 7},{n % 2}'
+        )
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(lines))
+    with Table.open(path) as table:
+        schema = decide(table, "t").schema
+        numbers = table.numbers(schema.features)
+    by_name = {each.name: each for each in schema.features}
+    column = {each.name: numbers[:, place] for place, each in enumerate(schema.features)}
+    assert [word for word, _ in by_name["city"].values] == ["Bonn", "Oslo", "Rome"]
+    np.testing.assert_array_equal(column["city"][:4], [2, 1, np.nan, 0])
+    assert by_name["city"].note == "3 categories; 15 of 60 missing"
+    assert (column["day (day)"][0], column["day (hour)"][0]) == (8766 + 6.5 / 24, 6.5)
+    assert (column["written (day)"][:3] == [8770, 8802, 8765]).all()
+    assert column["written (weekday)"][0] == 5
+    assert column["price"][3] == 1300.5
+    assert column["mixed"][2] == 1
+    assert np.isnan(column["mixed"][59])
+    assert by_name["mixed"].note == '1 are no numbers and count as missing, the first "big" in row 60'
+    assert Schema.from_json(schema.to_json()) == schema
 
 
 def test_yes_and_no_in_any_spelling_become_one_and_zero(tmp_path):
@@ -290,7 +317,7 @@ def test_a_data_frame_is_a_table_as_well(library, network):
 
 
 def test_names_that_are_patterns_or_hold_quotes_are_only_names(tmp_path):
-    lines = "\n".join(f"{number},{number % 2}" for number in range(30))
+    lines = "\n".join(f"{number * 2},{number % 2}" for number in range(30))
     (tmp_path / "ab.csv").write_text('x,"t""\n' + lines)
     for name in ("a*.csv", "a[b].csv", "o'clock.csv", "a?.csv"):
         (tmp_path / name).write_text(f'"a ""b"" \'c\'","t; drop"\n{lines}')
@@ -380,11 +407,11 @@ def test_a_missing_column_is_named_with_one_nearby():
         ("a.csv", b"", "no rows"),
         ("a.csv", b"a,b\n", "no rows"),
         ("a.csv", bytes(range(256)) * 9, "cannot be read as CSV"),
-        ("a.csv", "a,b\nMünchen,2\n".encode("latin-1"), "UTF-8"),
         ("a.csv", b"a,b,c\n1,2,3\n4,5\n6,7,8,9\n", "do not all have as many values"),
         ("a.parquet", b"a,b\n1,2\n", "cannot be read as Parquet"),
         ("a.jsonl", b'{"a": 1\n', "cannot be read as JSON"),
-        ("a.xlsx", b"PK", "ending"),
+        ("a.xlsx", b"PK", "cannot be read as a spreadsheet"),
+        ("a.ods", b"PK", "ending"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path, name, content, says_it):
@@ -405,7 +432,10 @@ def test_a_folder_is_refused(tmp_path):
         (rows(sick=np.array([None] * 60)), ["missing in all 60 rows"]),
         (rows(sick=["yes"] * 3 + ["no"] * 57), ["too few rows", "'yes': 3", "5 rows or more"]),
         (rows(12), ["too few rows", "12 rows"]),
-        ({"name": list("ab" * 30), "sick": ["yes", "no"] * 30}, ["no column", '"name": text']),
+        (
+            {"name": [f"n{n}" for n in range(60)], "sick": ["yes", "no"] * 30},
+            ["no column", "text of its own"],
+        ),
         ({"sick": ["yes", "no"] * 30}, ["no column"]),
         ({"a": [1.0] * 60, "sick": ["yes", "no"] * 30}, ["no column", "the same value"]),
         (rows(sick=[f"word {n}" for n in range(60)]), ["too few rows"]),
@@ -418,30 +448,44 @@ def test_a_table_that_cannot_be_learned_from_says_why(columns, texts):
     says(error, *texts)
 
 
-def test_missing_and_infinite_features_are_named_by_column_and_row():
-    a, b = rows()["a"].copy(), rows()["b"].copy()
-    a[[4, 9]] = np.nan
-    b[0] = np.inf
-    with pytest.raises(DataError) as error:
-        recipe.prepare(rows(a=a, b=b), "sick")
-    says(error, '"a" is missing in rows 5, 10', '"b" is inf in row 1')
-
-
-def test_a_table_to_answer_for_lacks_no_column_and_has_no_text_in_numbers(network, tmp_path):
+def test_a_table_to_answer_for_lacks_no_column(network, tmp_path):
     lines = TUMOURS.read_text().splitlines()
     (tmp_path / "less.csv").write_text("\n".join(line.split(",", 2)[2] for line in lines))
     with pytest.raises(DataError) as error:
         network.predict(tmp_path / "less.csv")
     says(error, "lacks 2 columns", "mean_radius, mean_texture")
-    lines[3] = "large" + lines[3][lines[3].index(",") :]
-    (tmp_path / "text.csv").write_text("\n".join(lines))
-    with pytest.raises(DataError) as error:
-        network.predict(tmp_path / "text.csv")
-    says(error, "\"mean_radius\" is 'large' in row 3")
+
+
+def test_what_is_unusual_in_a_row_is_said_and_answered_all_the_same(network, tmp_path):
+    lines = TUMOURS.read_text().splitlines()[:5]
+    cells = [line.split(",") for line in lines]
+    cells[2][0], cells[3][1], cells[4][2] = "large", "1e6", "inf"
+    (tmp_path / "odd.csv").write_text("\n".join(",".join(row) for row in cells))
+    answers = network.predict(tmp_path / "odd.csv")
+    assert answers.notes.tolist() == [
+        "",
+        "mean_radius is missing",
+        "mean_texture 1e+06 is far from 10.38 to 39.28",
+        "mean_perimeter inf is far from 43.79 to 188.5",
+    ]
+    assert np.isfinite(answers.probability).all()
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"epochs": 0}, {"epochs": 1.5}, {"seed": -1}, {"seed": 2**32}, {"kind": "maybe"}]
+    "arguments",
+    [
+        {"epochs": 0},
+        {"epochs": 1.5},
+        {"seed": -1},
+        {"seed": 2**32},
+        {"kind": "maybe"},
+        {"seconds": 0},
+        {"threshold": 2},
+        {"threshold": "best"},
+        {"threshold": "cost=1"},
+        {"threshold": "cost=0:1"},
+        {"threshold": "recall=1.5"},
+    ],
 )
 def test_arguments_that_mean_nothing_are_refused(arguments):
     with pytest.raises(ArgumentError):
@@ -518,3 +562,166 @@ def test_the_positive_answer_can_be_said():
     assert network.schema.target.positive == "alive"
     with pytest.raises(ArgumentError, match="one of the two values"):
         tables.fit(columns, "end", yes="living", epochs=2)
+
+
+# Messy tables.
+
+
+def messy(seed, count=240):
+    """A random table of all kinds of columns, holes in it, and a target that two of them decide."""
+    draw = np.random.default_rng(seed)
+    size, colour = draw.normal(size=count), draw.choice(["red", "blue", "green"], count)
+    truth = size + (colour == "red") + draw.normal(scale=0.3, size=count)
+    columns = {
+        "size": size,
+        "colour": colour.astype(object),
+        "smoker": draw.choice(["Yes", "no"], count).astype(object),
+        "since": (np.datetime64("2020-01-01") + draw.integers(0, 900, count)).astype(str).astype(object),
+        "level": draw.integers(0, 4, count).astype(np.float64),
+        "rare": np.where(draw.random(count) < 0.02, "x", "y").astype(object),
+        "huge": draw.normal(size=count) * 10.0 ** draw.integers(-12, 12),
+    }
+    for name, column in columns.items():
+        holes = draw.random(count) < draw.choice([0.0, 0.1, 0.4])
+        missing = np.nan if column.dtype.kind == "f" else draw.choice(["", "NA", "?"])
+        columns[name] = np.where(holes, missing, column)
+    kind = seed % 3
+    if kind == 0:
+        columns["target"] = np.where(truth > 0.3, "sick", "well")
+    elif kind == 1:
+        columns["target"] = np.array(["low", "mid", "high"])[np.digitize(truth, [-0.3, 0.8])]
+    else:
+        columns["target"] = truth * 100 + 7
+    return columns
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_table_is_learned_from_and_the_same_row_has_the_same_answer_wherever_it_stands(seed):
+    columns = messy(seed)
+    network = tables.fit(columns, "target", epochs=12)
+    report = network.report
+    better = "root mean squared error" if seed % 3 == 2 else "log loss"
+    assert report.network[better] < report.constant[better]
+    whole = network.predict(columns)
+    draw = np.random.default_rng(100 + seed)
+    order = draw.permutation(240)[:77]
+    names = draw.permutation([name for name in columns if name != "target"])
+    moved = {str(name): columns[name][order] for name in names} | {"more": np.arange(77)}
+    np.testing.assert_array_equal(network.predict(moved).answer, whole.answer[order])
+    if whole.probability is not None:
+        np.testing.assert_array_equal(network.predict(moved).probability, whole.probability[order])
+    for name in names:  # any cell may be missing, or hold what was never seen
+        for value in (None, "never seen", "1e300", "-inf", "31.12.1999", "yes"):
+            odd = {each: column[:3].copy().astype(object) for each, column in columns.items()}
+            odd[name][1] = value
+            answers = network.predict(odd)
+            assert answers.answer[0] == whole.answer[0]
+            given = answers.answer if answers.probability is None else answers.probability
+            assert np.isfinite(np.asarray(given, float)).all()
+
+
+def test_a_column_that_gives_the_answer_away_is_named_and_measured():
+    columns = rows(200)
+    truth = (columns["sick"] == "yes").astype(float)
+    columns["code"] = truth * 3 + np.random.default_rng(3).normal(scale=0.01, size=200)
+    (note,) = recipe.prepare(columns, "sick").notes
+    assert note.startswith('"code" alone explains 100.0% of "sick"')
+    assert recipe.prepare(rows(200), "sick").notes == ()
+
+
+def test_rows_that_are_trained_on_and_tested_are_counted():
+    columns = {name: np.concatenate([column, column]) for name, column in rows(100).items()}
+    (note,) = recipe.prepare(columns, "sick").notes
+    prepared = recipe.prepare(columns, "sick")
+    trained = {place % 100 for place in prepared.learned.tolist()}
+    both = sum(place % 100 in trained for place in prepared.test.tolist())
+    assert note.startswith(f"{both} of 40 test rows are the same")
+
+
+def test_the_threshold_is_chosen_on_rows_that_were_not_trained_on_and_the_report_shows_its_price():
+    columns = messy(0)
+    by_cost = tables.fit(columns, "target", epochs=6, threshold="cost=1:20")
+    by_recall = tables.fit(columns, "target", epochs=6, threshold="recall=0.95")
+    plain = tables.fit(columns, "target", epochs=6)
+    assert by_cost.schema.target.threshold < 0.5
+    assert "false no 20" in by_cost.schema.target.threshold_reason
+    assert by_recall.report.network["recall"] > 0.8
+    assert by_cost.report.at_half["accuracy"] == plain.report.network["accuracy"]
+    assert plain.report.at_half == {}
+    answers = by_cost.predict(columns)
+    said = answers.probability >= by_cost.schema.target.threshold
+    assert (answers.answer == np.where(said, "sick", "well")).all()
+
+
+def test_the_best_threshold_by_f1_is_scikit_learns():
+    draw = np.random.default_rng(0)
+    probability = draw.random(300).round(2)
+    truth = (draw.random(300) < probability).astype(float)
+    threshold, _ = choosing.threshold_for(choosing.Wanted.of("best-f1"), probability, truth)
+    tried = [metrics.f1_score(truth, probability >= each) for each in np.unique(probability)]
+    assert metrics.f1_score(truth, probability >= threshold) == max(tried)
+
+
+def test_the_intervals_hold_the_measures_and_shrink_with_the_rows():
+    draw = np.random.default_rng(0)
+    widths = []
+    for count in (100, 1600):
+        probability = draw.random(count)
+        truth = (draw.random(count) < probability).astype(float)
+        intervals, gain = bootstrapped("yes/no", truth, probability, np.full(count, 0.5), 0)
+        low, high = intervals["AUC"]
+        assert low < metrics.roc_auc_score(truth, probability) < high
+        assert gain[1] > 0
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 2.5
+
+
+def test_the_contributions_add_up_to_the_answer_and_are_exact_where_the_network_is_linear():
+    columns = messy(0)
+    for hidden, exact in (((), True), ((16,), False)):
+        network = tables.fit(columns, "target", epochs=10, network=hidden)
+        found = network.contributions(columns, row=5)
+        assert abs(found.gap) < 1e-3
+        assert (max(one.error for one in found.each) == 0) == exact
+        probability = network.predict(columns).probability[4]
+        assert found.answer == pytest.approx(np.log(probability / (1 - probability)), abs=1e-4)
+        assert found.each[0].column in ("size", "colour")
+        assert "makes it" in found.flip
+
+
+def test_a_test_table_of_its_own_is_what_is_reported_on():
+    columns, others = messy(0), messy(3)
+    network = tables.fit(columns, "target", test=others, epochs=6)
+    assert network.report.rows == {"train": 192, "validation": 48, "test": 240}
+    truth = np.array([network.schema.target.labels.index(label) for label in others["target"]])
+    probability = network.predict(others).probability
+    assert network.report.network["AUC"] == pytest.approx(metrics.roc_auc_score(truth, probability))
+    with pytest.raises(DataError, match="other values"):
+        tables.fit(columns, "target", test={**others, "target": np.array(["ill"] * 240)})
+
+
+def test_tables_come_from_patterns_questions_spreadsheets_and_other_encodings(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    (tmp_path / "a1.csv").write_text("x,t\n" + "\n".join(f"{n * 2},{n % 2}" for n in range(20)))
+    (tmp_path / "a2.csv").write_text("t,x\n" + "\n".join(f"{n % 2},{n * 3}" for n in range(20)))
+    with Table.open(tmp_path / "a*.csv") as table:
+        assert table.rows == 40
+        assert table.raw_numbers(["x"])["x"].sum() == 190 * 5
+    with Table.open(f"SELECT x, t FROM '{tmp_path}/a1.csv' WHERE x > 9") as table:
+        assert table.rows == 15
+    with pytest.raises(FileError, match="cannot be answered"):
+        Table.open("SELECT x FROM 'nowhere.csv'")
+    with pytest.raises(FileError, match="no file has a name like this"):
+        Table.open(tmp_path / "b*.csv")
+    (tmp_path / "c.csv").write_bytes("city,t\nMünchen,1\nKöln,0\n".encode("latin-1"))
+    (tmp_path / "d.csv").write_bytes("city;t\nMünchen;1\nKöln;0\n".encode("utf-16"))
+    (tmp_path / "e.csv").write_bytes("city,t\nMünchen,1\nKöln,0\n".encode("utf-8-sig"))
+    for name in "cde":
+        with Table.open(tmp_path / f"{name}.csv") as table:
+            assert table.values("city").tolist() == ["München", "Köln"]
+    book = openpyxl.Workbook()
+    for line in (["x", "t"], [1.5, "yes"], [2, "no"], [None, "no"]):
+        book.active.append(line)
+    book.save(tmp_path / "f.xlsx")
+    with Table.open(tmp_path / "f.xlsx") as table:
+        np.testing.assert_array_equal(table.raw_numbers(["x"])["x"], [1.5, 2, np.nan])

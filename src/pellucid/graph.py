@@ -278,8 +278,11 @@ _ROW_BY_ROW = frozenset(
         ),
         *("relu", "sigmoid", "tanh", "softplus", "silu", "gelu", "elu", "selu", "leaky_relu", "softsign"),
         *("less", "less_equal", "greater", "greater_equal", "equal", "not_equal"),
+        *("isnan", "isinf", "isfinite", "nan_to_num", "where"),
     )
 )
+#: Functions of which each output row is made of its own input row, if they work along another axis.
+_ALONG_AN_AXIS = frozenset(("take", "sum", "mean", "max", "min", "softmax", "log_softmax", "argmax", "flip"))
 
 
 #: Where Keras has the classes of functions that are not in its keras.src.ops.numpy, for the files it reads.
@@ -416,8 +419,16 @@ class Operation:
     @property
     def rows_independent(self) -> bool:
         """Whether each output row is known to depend on its own input rows alone."""
-        ranks = [{tensor.ndim for tensor in node.inputs} for node in self._inbound_nodes]
-        return self.kind in _ROW_BY_ROW and all(len(each) == 1 for each in ranks)
+        return all(self._keeps_rows(node) for node in self._inbound_nodes)
+
+    def _keeps_rows(self, node: Node) -> bool:
+        ranks = {tensor.ndim for tensor in node.inputs}
+        if len(ranks) != 1:
+            return False
+        if self.kind in _ALONG_AN_AXIS:
+            axis = {**self.settings, **node.kwargs}.get("axis")
+            return isinstance(axis, int) and axis % ranks.pop() != 0
+        return self.kind in _ROW_BY_ROW
 
     def serialized(self) -> dict[str, Any]:
         """The operation as Keras writes it into the file of a functional model."""

@@ -128,7 +128,7 @@ def contributions(
         else np.abs(added[0] - added[1]).mean(axis=0) / np.sqrt(rows)
     )
     scale = np.maximum(np.abs(answers).max(), 1.0)
-    spread = np.where(spread < 1e-6 * scale, 0.0, spread)
+    spread = np.where(spread < 1e-5 * scale, 0.0, spread)
     each = [
         Contribution(name, _said(schema.features, places, row), float(mean[n]), float(spread[n]))
         for n, (name, places) in enumerate(groups)

@@ -37,8 +37,8 @@ PIECE_ROWS, GAIN = 20, 12.0
 LOOKED_AT = 100_000
 #: Rare columns are not blown up beyond 1 / LEAST_SPREAD.
 LEAST_SPREAD = 0.02
-#: What a standardised number is bent to.
-BEND = 3.0
+#: What a standardised number is bent to, and where it is cut off before, so that its square is finite.
+BEND, FARTHEST = 3.0, 1e6
 
 
 @dataclass(frozen=True)
@@ -251,4 +251,5 @@ def layers(made: Encoding, row: Any) -> Any:
         scaled = Normalization(mean=made.mean.tolist(), variance=(made.spread**2).tolist(), name="scaled")
         parts.append(scaled(joined))
     z = Concatenate(name="standardised")(parts) if len(parts) > 1 else parts[0]
+    z = ops.clip(z, -FARTHEST, FARTHEST)  # also what is infinite
     return z / ops.sqrt(1.0 + ops.square(z / BEND))
