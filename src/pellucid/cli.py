@@ -339,15 +339,19 @@ def predict(
 
     network = load(file)
     if out is not None:
-        network.answer_file(table, out, threshold)
+        network.answer_file(table, out, threshold, told=_tell)
         return
     with tempfile.TemporaryDirectory(prefix="pellucid-") as folder:
         answered = os.path.join(folder, "answers.csv")
-        network.answer_file(table, answered, threshold)
+        network.answer_file(table, answered, threshold, told=_tell)
         with open(answered, "rb") as written:
             sys.stdout.flush()
             shutil.copyfileobj(written, sys.stdout.buffer)
             sys.stdout.buffer.flush()
+
+
+def _tell(sentence: str) -> None:
+    sys.stderr.write(f"pellucid: {_plain(sentence)}\n")
 
 
 # describe
@@ -496,7 +500,9 @@ def explain(
     """Show how a network comes to its answer for one row, with all its numbers."""
     from pellucid.tables.explaining import explain as explain_row
 
-    found = explain_row(file, table, row, values, threshold)
+    found, moved = explain_row(file, table, row, values, threshold)
+    if moved is not None and layer is None and unit is None:
+        typer.echo(_plain(f"{found.conclusion}\n\n{moved.story()}\n"))
     typer.echo(_plain(found.story(layer=layer, unit=unit, detail="full" if full else "short")))
 
 
@@ -601,12 +607,14 @@ def _print_columns(console: Console, schema: Schema, counts: Sequence[int]) -> N
     if target.threshold_reason:
         console.print(f"          yes from {target.threshold:.3g} on: {_safe(target.threshold_reason)}")
     console.print(f"[bold]Features[/]  {len(schema.columns)} columns, {len(schema.features)} numbers a row")
-    for feature in schema.features[:40]:
-        if feature.note or feature.treatment != "number":
-            what = feature.treatment if feature.treatment != "yes/no" else "yes or no"
-            console.print(
-                f"          {_safe(feature.name)}: {what}{_safe('; ' + feature.note if feature.note else '')}"
-            )
+    plain = [each.name for each in schema.features if not each.note and each.treatment == "number"]
+    if plain:
+        more = f" and {len(plain) - 40} more" if len(plain) > 40 else ""
+        console.print(f"          numbers: {_safe(', '.join(plain[:40]))}{more}", soft_wrap=True)
+    for feature in [each for each in schema.features if each.name not in plain][:40]:
+        what = "yes or no" if feature.treatment == "yes/no" else feature.treatment
+        note = f"; {feature.note}" if feature.note else ""
+        console.print(f"          {_safe(feature.name)}: {what}{_safe(note)}", soft_wrap=True)
     for left in schema.left_out[:20]:
         console.print(f"          left out: {_safe(left.name)} ({_safe(left.reason)})")
     if len(schema.left_out) > 20:
@@ -683,9 +691,8 @@ def _print_report(console: Console, report: Report, target: Target) -> None:
     if report.at_half:
         named = [f"{name} {value:.4f}" for name, value in report.at_half.items() if value is not None]
         console.print(f"With the threshold at 0.5: {', '.join(named)}.")
-    if report.calibration:
-        said = [
-            f"{mean:.2f} said: {part:.2f} true ({count:,} rows)" for count, mean, part in report.calibration
-        ]
-        console.print("Calibration: " + "; ".join(said) + ".")
+    counted = [line for line in report.calibration if line[0] >= 10]
+    if len(counted) > 1:
+        said = [f"{mean:.2f} and {part:.2f} ({count:,} rows)" for count, mean, part in counted]
+        console.print(f"Calibration, by tenths: said and true {', '.join(said)}.")
     console.print(_safe(report.verdict()))

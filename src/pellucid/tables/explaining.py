@@ -10,6 +10,7 @@ import numpy as np
 
 from pellucid import run_files
 from pellucid.errors import ArgumentError, message
+from pellucid.tables.contributions import Contributions
 from pellucid.tables.network import of_run, open_table
 from pellucid.tables.schema import Feature
 
@@ -20,8 +21,8 @@ def explain(
     row: int | None = None,
     values: str | None = None,
     threshold: float | None = None,
-) -> Any:
-    """The forward pass of a row of a table, or of values, to the decision.
+) -> tuple[Any, Contributions | None]:
+    """The forward pass of a row of a table, or of values, to the decision; and what moved it.
 
     Args:
         file: a run file.
@@ -30,7 +31,7 @@ def explain(
         threshold: from which probability on the decision is yes; if not said, as it was trained.
 
     Returns:
-        An `Explanation`.
+        An `Explanation`, and of a table's network the `Contributions` of its columns.
 
     Raises:
         ArgumentError: if there is no such row, or values do not fit.
@@ -53,8 +54,10 @@ def explain(
         network = of_run(run, file)
         names = network.schema.columns
         given: Any = table if values is None else parsed(values, names)
-        return network.explain(given, 1 if row is None else row, threshold)
-    return _explain_any(run, file, table if values is None else values, row, threshold)
+        at = 1 if row is None else row
+        moved = network.contributions(given, at, threshold) if network.training.get("background") else None
+        return network.explain(given, at, threshold), moved
+    return _explain_any(run, file, table if values is None else values, row, threshold), None
 
 
 def parsed(values: str, names: Sequence[str]) -> dict[str, list[Any]]:

@@ -1,8 +1,9 @@
 """The linear model that a network is measured beside: logistic, softmax or linear regression.
 
 It is given the same columns, without ramps: numbers in standard deviations from their mean, a column for
-each category, and one where values are missing. Its penalty, sum w^2 / 2 against the sum of the losses (or of the squares), is
-small, and makes the solution the only one where columns repeat each other or classes divide without error.
+each category, and one where values are missing. Its penalty, sum w^2 / 2 against the sum of the losses (or
+of half the squares), is small, and makes the solution the only one where columns repeat each other or classes
+divide without error.
 """
 
 from __future__ import annotations

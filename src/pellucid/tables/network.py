@@ -144,7 +144,11 @@ class TableNetwork:
                 f"+ {target.mean:.4g} (the network answers in standard deviations from the mean)"
             )
         else:
-            found.conclusion = f"{target.name} is {found.decision}"
+            said = read_outputs(target, np.asarray(found.outputs), threshold)
+            p = float(cast(NumPy, said.probability)[0])
+            sign = ">=" if p >= threshold else "<"
+            why = f"{p:.4g} {sign} {threshold:g}" if target.kind == "yes/no" else f"with {p:.4g}"
+            found.conclusion = f"{target.name} is {why}: {said.answer[0]}"
         return found
 
     def contributions(self, table: Any, row: int = 1, threshold: float | None = None) -> Contributions:
@@ -261,6 +265,7 @@ class TableNetwork:
         out: str | os.PathLike[str],
         threshold: float | None = None,
         kind: str = "",
+        told: Callable[[str], None] = lambda sentence: None,
     ) -> int:
         """Write a table again, each row with its answer; gives how many rows there were.
 
@@ -272,13 +277,22 @@ class TableNetwork:
             out: where to write it.
             threshold: as for `predict`.
             kind: "csv", "tsv", "parquet" or "json" (lines); else known from the ending of `out`.
+            told: hears, once, of columns that were not used and of unusual rows.
 
         Raises:
             As `predict`, and FileError if it cannot be written there.
         """
-        from pellucid.tables.reading import Table, format_of
+        from pellucid.tables.reading import Table, format_of, listed
 
         kind = kind or format_of(out)
+        if kind == "excel":
+            raise FileError(
+                message(
+                    "answers are not written as spreadsheets.",
+                    came=str(out),
+                    expected="the ending .csv, .tsv, .parquet, .jsonl or .json",
+                )
+            )
         threshold = require_threshold(self.schema.target, threshold)
         run_files.require_writable(out, "the answers")
         if os.path.exists(table) and os.path.exists(out) and os.path.samefile(table, out):
@@ -294,14 +308,22 @@ class TableNetwork:
             if target.kind != "number":
                 types[names["probability"]] = "FLOAT"
             types[names["note"]] = "VARCHAR"
+            used = {*self.schema.columns, target.name}
+            extra = [name for name in opened.columns if name not in used]
+            if extra:
+                told(f"{_count(len(extra), 'column')} not used: {listed(extra)}.")
+            unusual_rows = 0
             opened.begin_answers(types)
             for answers in self.blocks(opened, threshold):
                 columns = {names["answer"]: answers.answer}
                 if answers.probability is not None:
                     columns[names["probability"]] = answers.probability
                 assert answers.notes is not None
-                columns[names["note"]] = answers.notes
+                unusual_rows += int((answers.notes != "").sum())
+                columns[names["note"]] = np.where(answers.notes == "", None, answers.notes)
                 opened.add_answers(columns)
+            if unusual_rows:
+                told(f'{_count(unusual_rows, "row")} unusual: see column "{names["note"]}".')
             with run_files.written_whole(out) as beside:
                 opened.write_answered(beside, kind)
             return opened.rows
@@ -373,6 +395,10 @@ def require_replaceable(path: str | os.PathLike[str]) -> None:
             )
 
 
+def _count(number: int, what: str) -> str:
+    return f"1 {what} is" if number == 1 else f"{number:,} {what}s are"
+
+
 def open_table(table: Any) -> Table:
     """Open a file, a data frame or columns."""
     from pellucid.tables.reading import Table
@@ -438,7 +464,7 @@ def unusual(features: Sequence[Feature], numbers: NumPy) -> NumPy:
 
 
 def outputs(model: Any, numbers: NumPy, members: bool = False) -> NumPy:
-    """What the network gives for rows of numbers, shape (rows, outputs); or its members, (rows, members, outputs)."""
+    """What the network gives for rows, (rows, outputs); or its members, (rows, members, outputs)."""
     given: Any = model.predict(numbers, batch_size=ANSWERED_AT_ONCE, verbose=0)
     return np.asarray(given[int(members)] if isinstance(given, list) else given)
 
