@@ -75,6 +75,13 @@ def cases(keras):
         model.compile(optimizer="sgd", loss=losses, metrics={"ill": ["accuracy"], "size": ["mae"]})
         return model
 
+    def parted():
+        inputs = keras.Input((5, 4))
+        kept = [inputs[:, 1:], inputs[..., 1:, ::2], inputs[:, -1], inputs[..., 0], inputs[:, 2, None, 1:3]]
+        found = [layers.Dense(2)(each) for each in kept]
+        joined = layers.Concatenate()([layers.Flatten()(each) for each in [*found, found[0][:, 0]]])
+        return compiled(keras.Model(inputs, layers.Dense(1, activation="sigmoid")(joined)), "adam")
+
     def images():
         convolved = [layers.Conv2D(3, 3, activation="relu", padding="same"), layers.MaxPooling2D()]
         separable = layers.SeparableConv2D(2, 2, depthwise_initializer="he_normal")
@@ -155,6 +162,7 @@ def cases(keras):
         "branches": (branches, table[0], [table[1], rows(2)]),
         "own": (own, *table),
         "sequences": (sequences, np.abs(rows(4) * 3).astype("int32") % 7, table[1]),
+        "parted": (parted, rows(5, 4), table[1]),
         "images": (images, rows(6, 6, 2), table[1]),
         "dense": (dense, *table),
         "unbuilt": (unbuilt, *table),
