@@ -15,6 +15,8 @@ import numpy as np
 from configuration_cases import configurations
 
 ROWS = 20
+#: Keras goes by the default policy when it reads whether the cost was scaled.
+POLICIES = {"halves": "mixed_float16"}
 
 
 def rows(*shape):
@@ -74,6 +76,27 @@ def cases(keras):
         losses = {"ill": "binary_crossentropy", "size": "mse"}
         model.compile(optimizer="sgd", loss=losses, metrics={"ill": ["accuracy"], "size": ["mae"]})
         return model
+
+    def parted():
+        inputs = keras.Input((5, 4))
+        kept = [inputs[:, 1:], inputs[..., 1:, ::2], inputs[:, -1], inputs[..., 0], inputs[:, 2, None, 1:3]]
+        found = [layers.Dense(2)(each) for each in kept]
+        joined = layers.Concatenate()([layers.Flatten()(each) for each in [*found, found[0][:, 0]]])
+        return compiled(keras.Model(inputs, layers.Dense(1, activation="sigmoid")(joined)), "adam")
+
+    def halves():
+        keras.config.set_dtype_policy("mixed_float16")
+        hidden = [layers.Dense(5, activation="relu"), layers.Dense(3, activation="tanh")]
+        model = keras.Sequential([keras.Input((4,)), *hidden, layers.Dense(1, dtype="float32")])
+        compiled(model, keras.optimizers.Adam(0.01, amsgrad=True), "mse", ["mae"])
+        keras.config.set_dtype_policy("float32")
+        return model
+
+    def wrapped():
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(5, activation="relu"), layers.Dense(1)])
+        inner = keras.optimizers.SGD(0.01, momentum=0.9)
+        optimizer = keras.optimizers.LossScaleOptimizer(inner, 2.0**5, 2, name="scaled")
+        return compiled(model, optimizer, "mse", [])
 
     def images():
         convolved = [layers.Conv2D(3, 3, activation="relu", padding="same"), layers.MaxPooling2D()]
@@ -155,6 +178,9 @@ def cases(keras):
         "branches": (branches, table[0], [table[1], rows(2)]),
         "own": (own, *table),
         "sequences": (sequences, np.abs(rows(4) * 3).astype("int32") % 7, table[1]),
+        "parted": (parted, rows(5, 4), table[1]),
+        "halves": (halves, *table),
+        "wrapped": (wrapped, *table),
         "images": (images, rows(6, 6, 2), table[1]),
         "dense": (dense, *table),
         "unbuilt": (unbuilt, *table),
@@ -183,7 +209,9 @@ def read(keras, folder):
     found = {}
     for name, (_, x, y) in cases(keras).items():
         for author in ("keras", "pellucid"):
+            keras.config.set_dtype_policy(POLICIES.get(name, "float32"))
             model = keras.models.load_model(folder / f"{author}-{name}.keras")
+            keras.config.set_dtype_policy("float32")
             model.load_weights(folder / f"{author}-{name}.weights.h5")
             key = f"{author}-{name}"
             found |= {f"{key}/predicted{n}": each for n, each in enumerate(answers(model, x))}
@@ -191,6 +219,8 @@ def read(keras, folder):
             history = model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0).history
             found |= {f"{key}/{metric}": np.array(values) for metric, values in history.items()}
             found |= {f"{key}/after{n}": each for n, each in enumerate(answers(model, x))}
+            if hasattr(model.optimizer, "dynamic_scale"):
+                found[f"{key}/scale"] = np.asarray(model.optimizer.dynamic_scale)
     return found
 
 

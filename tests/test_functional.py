@@ -11,6 +11,7 @@ import pellucid as keras
 from judging import JUDGE
 from pellucid import layers as L  # noqa: N812
 from pellucid import ops
+from pellucid.errors import ArgumentError
 from pellucid.masks import mask_of, with_mask
 
 RANDOM = np.random.default_rng(0)
@@ -221,6 +222,25 @@ def test_masks_are_kept_as_long_as_their_arrays():
 
     del array
     assert place not in masks._kept
+
+
+def test_the_key_of_a_part_is_an_argument_of_the_call_as_in_keras_files():
+    inputs = keras.Input((5, 4))
+    model = keras.Model(inputs, [inputs[:, 1:], inputs[..., 0], inputs[:, -1, None]])
+    parts = [each for each in model.get_config()["layers"] if each["class_name"] == "GetItem"]
+    assert [list(each["config"]) for each in parts] == [["name"]] * 3
+    keys = [each["inbound_nodes"][0]["args"][1] for each in parts]
+    assert [[part["class_name"] for part in key if isinstance(part, dict)] for key in keys] == [
+        ["__slice__", "__slice__"],
+        ["__ellipsis__"],
+        ["__slice__"],
+    ]
+    again = keras.Model.from_config(json.loads(json.dumps(model.get_config())))
+    rows = np.arange(40.0, dtype="float32").reshape(2, 5, 4)
+    for one, other in zip(again.predict(rows, verbose=0), model.predict(rows, verbose=0), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ArgumentError, match="an index"):
+        inputs[:, keras.Input((2,), dtype="int32")]
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])

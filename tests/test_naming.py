@@ -49,6 +49,7 @@ def one(kind):
         return kind(ROWS, layers.Dense(2, name="answer")(ROWS))
     within = {
         "Lambda": [activations.relu],
+        "LossScaleOptimizer": [optimizers.SGD(0.5, momentum=0.9)],
         "Bidirectional": [layers.LSTM(2)],
         "RNN": [layers.LSTMCell(2)],
         "StackedRNNCells": [[layers.LSTMCell(2), layers.GRUCell(2)]],

@@ -68,7 +68,8 @@ NAMES = {
     "SpecificityAtSensitivity SquaredHinge Sum TopKCategoricalAccuracy TrueNegatives TruePositives "
     "deserialize get mean_squared_error serialize",
     "models": "Model Sequential",
-    "optimizers": "Adadelta Adagrad Adam AdamW Adamax Ftrl Lion Nadam Optimizer RMSprop SGD "
+    "optimizers": "Adadelta Adagrad Adam AdamW Adamax Ftrl Lion LossScaleOptimizer Nadam Optimizer "
+    "RMSprop SGD "
     "deserialize get schedules serialize",
     "optimizers.schedules": "CosineDecay CosineDecayRestarts ExponentialDecay InverseTimeDecay "
     "LearningRateSchedule PiecewiseConstantDecay PolynomialDecay deserialize get serialize",

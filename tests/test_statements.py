@@ -373,7 +373,11 @@ OPTIMIZER_OPTIONS = {
     "AdamW": [{"amsgrad": True, "weight_decay": 0.1}],
     "Nadam": [{"beta_1": 0.8}],
 }
-OPTIMIZERS = with_options(optimizers.CATALOGUE, OPTIMIZER_OPTIONS)
+OPTIMIZERS = [
+    each
+    for each in with_options(optimizers.CATALOGUE, OPTIMIZER_OPTIONS)
+    if each.values[0] is not optimizers.LossScaleOptimizer  # which states the rule of another
+]
 
 
 def moves(optimizer, gradients, first=None):

@@ -25,8 +25,10 @@ H = 1e-6
 AT_ONCE = 2**22
 #: The product of weights compared and weights moved, at most, if nothing else was said.
 WORK = 5 * 10**8
-#: A gradient agrees if it is off by no more than this part of the largest one of its array.
+#: A gradient agrees if it is off by no more than this part of the largest one of its array,
 TOLERANCE = 1e-3
+#: and by so many roundings more where layers compute in 16 bits.
+ROUNDINGS = 16
 #: An array whose gradients are smaller than this part of the largest of all is measured as if they were that
 #: large: where they cancel out, as before a normalization, what is left of them is rounding.
 SMALL = 1e-3
@@ -47,14 +49,15 @@ class Checked(NamedTuple):
     scale: float
     kinks: int
     along: float | None  # the difference along a random direction through all weights of the array
+    tolerance: float = TOLERANCE
 
     @property
     def agrees(self) -> bool:
         """Whether all that was compared agrees; not if nothing could be compared."""
         if self.compared == 0 and self.along is None:
             return False
-        allowed = TOLERANCE * self.scale + 1e-7
-        return self.difference <= allowed and (self.along is None or self.along <= TOLERANCE)
+        allowed = self.tolerance * self.scale + 1e-7
+        return self.difference <= allowed and (self.along is None or self.along <= self.tolerance)
 
 
 class Check:
@@ -172,6 +175,7 @@ def check(step: Any, entries: int | None = None, seed: int = 0) -> Check:
                     max(_largest(gradient), SMALL * largest),
                     int(kinks.sum()),
                     along,
+                    TOLERANCE + ROUNDINGS * step.coarsest,
                 )
             )
     return Check(arrays)

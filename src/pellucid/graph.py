@@ -133,7 +133,11 @@ class KerasTensor:
         return self._no_numbers("a number")
 
     def __getitem__(self, key: Any) -> KerasTensor:
-        return operation(get_item)(self, key)
+        # The key is an argument of the call, as Keras has it, and no setting of the operation.
+        keys = tuple(cast(Sequence[Any], key)) if isinstance(key, list | tuple) else (key,)
+        if hidden := symbols(keys):
+            hidden[0]._no_numbers("an index")
+        return Operation(get_item)(self, keys)
 
     def __neg__(self) -> KerasTensor:
         return operation(jnp.negative)(self)

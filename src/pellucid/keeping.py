@@ -283,7 +283,7 @@ def _compiled(parts: Parts) -> dict[str, Any]:
 def _not_decayed(parts: Parts) -> list[int]:
     """The weights that the optimizer leaves out of its weight decay, by their places."""
     optimizer = parts.optimizer
-    if optimizer is None or not optimizer.weight_decay:
+    if optimizer is None or not optimizer.mover.weight_decay:
         return []
     return [place for place, variable in enumerate(parts.weights) if not optimizer.decays(variable)]
 

@@ -1,9 +1,9 @@
 """How a gradient moves a weight: the update, with everything it remembers kept in variables.
 
 An optimizer gives one rule, `update_step(gradient, variable, learning_rate)`. What happens around
-it is the same for all, in Keras's order: gather gradients over several steps if that is asked for,
-clip them, decay the weights, apply the rule, average the weights if that is asked for, apply the
-constraints, count the step.
+it is the same for all, in Keras's order: divide gradients by what the cost was scaled by, gather them
+over several steps if that is asked for, clip them, decay the weights, apply the rule, average the
+weights if that is asked for, apply the constraints, count the step.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ _SHARED = (
     "use_ema",
     "ema_momentum",
     "ema_overwrite_frequency",
+    "loss_scale_factor",
     "gradient_accumulation_steps",
     "name",
 )
@@ -59,7 +60,8 @@ class Optimizer(Configurable):
         ema_momentum: how much of the mean is kept in each step.
         ema_overwrite_frequency: after how many steps, each time, the means become the weights; or never
             before the end.
-        loss_scale_factor: not supported: training here is in whole floats.
+        loss_scale_factor: what the cost is multiplied by before it is differentiated, and the gradients are
+            divided by again, so that small ones are not lost in float16.
         gradient_accumulation_steps: how many steps share one update, by the mean of their gradients.
         name: its name.
 
@@ -110,14 +112,8 @@ class Optimizer(Configurable):
                     mend=mend,
                 )
             )
-        if loss_scale_factor:
-            raise ArgumentError(
-                message(
-                    "loss_scale_factor is not supported: gradients of whole floats need no scale.",
-                    came=loss_scale_factor,
-                    mend="leave loss_scale_factor out.",
-                )
-            )
+        if loss_scale_factor is not None and not loss_scale_factor > 0:
+            raise ArgumentError(message("loss_scale_factor must be positive.", came=loss_scale_factor))
         if gradient_accumulation_steps and not gradient_accumulation_steps >= 2:
             raise ArgumentError(
                 message(
@@ -225,6 +221,19 @@ class Optimizer(Configurable):
     def variables(self) -> list[Variable]:
         """All variables: iteration, learning rate, then the slots of each weight in turn."""
         return list(self._variables)
+
+    @property
+    def mover(self) -> Optimizer:
+        """The optimizer whose rule moves the weights: itself, or the one that it wraps."""
+        return self
+
+    def around(self, mover: Optimizer) -> Optimizer:
+        """Another optimizer, wrapped as the mover of this one is."""
+        return mover
+
+    def by_name(self) -> dict[str, Variable]:
+        """What an opened step shows of it: "iteration", "learning_rate", "dense/kernel/momentum", ..."""
+        return {variable.path.partition("/")[2]: variable for variable in self._variables}
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Make the slots of these weights."""
@@ -340,8 +349,12 @@ class Optimizer(Configurable):
             variable.assign(weight)
 
     def scale_loss(self, loss: Any) -> Any:
-        """The loss as it is: it is not scaled here."""
-        return loss
+        """What is differentiated in the place of a loss; `apply` takes gradients of it.
+
+        >>> SGD(0.1).scale_loss(2.0), SGD(0.1, loss_scale_factor=8.0).scale_loss(2.0)
+        (2.0, 16.0)
+        """
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
     def exclude_from_weight_decay(
         self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
@@ -372,6 +385,8 @@ class Optimizer(Configurable):
         if len(grads) == 0:
             return
         gradients, variables = self._paired(grads, trainable_variables)
+        if self.loss_scale_factor is not None:
+            gradients = [gradient / self.loss_scale_factor for gradient in gradients]
         if self.gradient_accumulation_steps:
             self._gather(gradients, variables, self.gradient_accumulation_steps)
         else:
@@ -388,16 +403,7 @@ class Optimizer(Configurable):
         self, grads: Sequence[ArrayLike], trainable_variables: Sequence[Variable] | None
     ) -> tuple[list[Array], list[Variable]]:
         """The gradients that there are, and the weights that they belong to."""
-        if trainable_variables is None and not self.built:
-            raise StateError(
-                message(
-                    "When passing `grads` without `variables`, the optimizer must already be built.",
-                    mend="optimizer.build(variables).",
-                )
-            )
-        variables = list(self._moved if trainable_variables is None else trainable_variables)
-        if not self.built:
-            self.build(variables)
+        variables = self._built_for(trainable_variables)
         if len(grads) != len(variables):
             raise ShapeError(
                 message("each weight has one gradient.", came=f"{len(grads)}", expected=f"{len(variables)}")
@@ -418,6 +424,20 @@ class Optimizer(Configurable):
             warnings.warn(f"Gradients do not exist for variables {missing}.", stacklevel=3)
         pairs = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
         return [as_array(gradient) for gradient, _ in pairs], [variable for _, variable in pairs]
+
+    def _built_for(self, variables: Sequence[Variable] | None) -> list[Variable]:
+        """These weights, or those that it was built for if none are said; it is built if it was not."""
+        if variables is None and not self.built:
+            raise StateError(
+                message(
+                    "When passing `grads` without `variables`, the optimizer must already be built.",
+                    mend="optimizer.build(variables).",
+                )
+            )
+        found = list(self._moved if variables is None else variables)
+        if not self.built:
+            self.build(found)
+        return found
 
     def _move(self, gradients: list[Array], variables: list[Variable]) -> None:
         """Clip the gradients, decay the weights, and apply the rule."""
@@ -486,8 +506,9 @@ class Optimizer(Configurable):
                 weights that the optimizer was built for.
             grads: a gradient for each weight.
         """
+        remembered = self.variables
         for name, values, own in (
-            ("optimizer_variables", optimizer_variables, self._variables),
+            ("optimizer_variables", optimizer_variables, remembered),
             ("trainable_variables", trainable_variables, self._moved),
         ):
             if len(values) != len(own):
@@ -499,9 +520,9 @@ class Optimizer(Configurable):
                     )
                 )
         values = [*map(as_array, trainable_variables), *map(as_array, optimizer_variables)]
-        with Scope([*self._moved, *self._variables], values)() as scope:
+        with Scope([*self._moved, *remembered], values)() as scope:
             self.apply(grads)
-        return list(scope.after(self._moved)), list(scope.after(self._variables))
+        return list(scope.after(self._moved)), list(scope.after(remembered))
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[ArrayLike, Variable]]) -> Variable:
         """The same, from pairs (gradient, variable). Gives the number of steps so far."""
@@ -551,12 +572,12 @@ class Optimizer(Configurable):
 
     def save_own_variables(self, store: dict[str, Any]) -> None:
         """Put all that is remembered into the dict of a file."""
-        for number, variable in enumerate(self._variables):
+        for number, variable in enumerate(self.variables):
             store[str(number)] = variable.numpy()
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Take all that is remembered from the dict of a file, or nothing if it is of other weights."""
-        variables = self._variables
+        variables = self.variables
         if len(store) != len(variables):
             warnings.warn(
                 f"Skipping variable loading for optimizer '{self.name}', because it has {len(variables)} "
@@ -582,8 +603,15 @@ class Optimizer(Configurable):
     def changed_arguments(self) -> dict[str, Any]:
         """What all optimizers take; the learning rate may have been set since."""
         rate = float(self._rate.value) if self._rate is not None else self._schedule
-        shared = {name: getattr(self, name) for name in (*_SHARED, "loss_scale_factor")}
+        shared = {name: getattr(self, name) for name in _SHARED}
         return {**super().changed_arguments(), **shared, "learning_rate": rate}
+
+    def described(self) -> dict[str, Any]:
+        """The configuration without what changes while it trains."""
+        config = self.get_config()
+        if self.rate_is_state:
+            config.pop("learning_rate", None)
+        return config
 
 
 def _checked_rate(value: Any) -> float:
@@ -1058,6 +1086,212 @@ class Lion(Optimizer):
         return -(moved.learning_rate * sign(m * self.beta_1 + g * (1.0 - self.beta_1)))
 
 
+@CATALOGUE.entry()
+class LossScaleOptimizer(Optimizer):
+    """Another optimizer, for float16: the cost is multiplied by a scale before it is differentiated.
+
+    Gradients that float16 would round to nothing are kept by that, and are divided by the scale before the
+    other optimizer is given them. Where one is too large for float16, no weight moves in that step, and the
+    scale is halved; after `dynamic_growth_steps` steps in a row without that, it is doubled.
+
+    `compile` wraps the optimizer of a model of the policy "mixed_float16" like this.
+
+    Args:
+        inner_optimizer: the optimizer that moves the weights.
+        initial_scale: the scale to begin with, rather too large than too small.
+        dynamic_growth_steps: after how many steps the scale is doubled.
+        name: its name.
+        kwargs: none: what other optimizers take, the inner one is given.
+
+    Example:
+        >>> weight, scaled = Variable([1.0]), LossScaleOptimizer(SGD(0.5), initial_scale=8.0)
+        >>> scaled.apply([[8.0]], [weight]); float(weight[0])
+        0.5
+        >>> scaled.apply([[float("inf")]], [weight]); float(weight[0]), float(scaled.dynamic_scale)
+        (0.5, 4.0)
+    """
+
+    unwritten = ("dynamic", *(name for name in _SHARED if name != "name"))
+    step_counter: Variable
+    dynamic_scale: Variable
+
+    def __init__(
+        self,
+        inner_optimizer: Any,
+        initial_scale: float = 2.0**15,
+        dynamic_growth_steps: int = 2000,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        _refuse_beside_scale(kwargs)
+        super().__init__(0.0, name=name)
+        inner = get(inner_optimizer)
+        if not isinstance(inner, Optimizer) or isinstance(inner, LossScaleOptimizer):
+            raise ArgumentError(
+                message(
+                    "`inner_optimizer` is the optimizer that moves the weights.",
+                    came=repr(inner_optimizer),
+                    expected="an optimizer that is not wrapped already",
+                )
+            )
+        if not 0.0 < initial_scale < float("inf") or not dynamic_growth_steps >= 1:
+            raise ArgumentError(
+                message(
+                    "`initial_scale` must be positive, and `dynamic_growth_steps` 1 or more.",
+                    came=f"initial_scale={initial_scale}, dynamic_growth_steps={dynamic_growth_steps}",
+                )
+            )
+        self.inner_optimizer: Optimizer = inner
+        self.initial_scale, self.dynamic_growth_steps = initial_scale, dynamic_growth_steps
+        # There is one scale, and it is this one's.
+        inner.loss_scale_factor = None
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Make the scale and its count, and the slots of the inner optimizer."""
+        from pellucid.initializers import Constant
+
+        if self.built:
+            return
+        self.step_counter = self.add_variable((), "zeros", "int32", "step_counter")
+        self.dynamic_scale = self.add_variable((), Constant(self.initial_scale), "float32", "dynamic_scale")
+        self.inner_optimizer.build(variables)
+        self.built = True
+        for variable in variables:
+            self.add_slots(variable)
+
+    def add_slots(self, variable: Variable) -> None:
+        """Make the slots of one weight more, in the inner optimizer."""
+        self.inner_optimizer.add_slots(variable)
+        if variable not in self._moved:
+            self._moved.append(variable)
+
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss times the scale."""
+        return loss * (as_array(self.dynamic_scale.value) if self.built else self.initial_scale)
+
+    def apply(
+        self, grads: Sequence[ArrayLike], trainable_variables: Sequence[Variable] | None = None
+    ) -> None:
+        """Give the inner optimizer the gradients, divided by the scale; halve it if one is not finite."""
+        variables = self._built_for(trainable_variables)
+        scale, counted = as_array(self.dynamic_scale.value), as_array(self.step_counter.value)
+        finite = as_array(True)
+        for gradient in grads:
+            finite = finite if gradient is None else finite & jnp.all(jnp.isfinite(as_array(gradient)))
+        hand_out("finite", finite)
+        changing = [*variables, *self.inner_optimizer.variables]
+        before = [as_array(each.value) for each in changing]
+        unscaled: list[Any] = [None if each is None else as_array(each) / scale for each in grads]
+        self.inner_optimizer.apply(unscaled, variables)
+        for variable, value in zip(changing, before, strict=True):
+            variable.assign(jnp.where(finite, as_array(variable.value), value))
+        grows = counted == self.dynamic_growth_steps - 1
+        self.step_counter.assign(jnp.where(finite & ~grows, counted + 1, 0))
+        self.dynamic_scale.assign(scale * jnp.where(finite, jnp.where(grows, 2.0, 1.0), 0.5))
+
+    def rule(self, moved: Moved) -> Expression | None:
+        """That of the inner optimizer."""
+        return self.inner_optimizer.rule(moved)
+
+    # All else is that of the inner optimizer.
+
+    @property
+    def variables(self) -> list[Variable]:
+        """Its own, and behind them those of the inner optimizer."""
+        return [*self._variables, *self.inner_optimizer.variables]
+
+    @property
+    def mover(self) -> Optimizer:
+        """The inner optimizer."""
+        return self.inner_optimizer
+
+    def around(self, mover: Optimizer) -> Optimizer:
+        """Another inner optimizer, wrapped like this one."""
+        return LossScaleOptimizer(mover, self.initial_scale, self.dynamic_growth_steps, self.name)
+
+    def by_name(self) -> dict[str, Variable]:
+        """The scale and its count, and what the inner optimizer knows. Its own count and rate stand still."""
+        own = {"step_counter": self.step_counter, "dynamic_scale": self.dynamic_scale} if self.built else {}
+        return {**own, **self.inner_optimizer.by_name()}
+
+    @property
+    def iterations(self) -> Any:
+        """How many updates the inner optimizer has made."""
+        return self.inner_optimizer.iterations
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate of the inner optimizer."""
+        return self.inner_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        self.inner_optimizer.learning_rate = value
+
+    lr = learning_rate
+
+    @property
+    def rate_is_state(self) -> bool:
+        """Whether the learning rate is a variable of the inner optimizer."""
+        return self.inner_optimizer.rate_is_state
+
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
+        """Leave these variables out of the weight decay of the inner optimizer."""
+        self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
+
+    def decays_like(self, other: Optimizer) -> None:
+        """Leave out of the weight decay what another optimizer leaves out."""
+        self.inner_optimizer.decays_like(other.mover)
+
+    def decays(self, variable: Variable) -> bool:
+        """Whether the inner optimizer takes a part off this weight."""
+        return self.inner_optimizer.decays(variable)
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        """Make the running means of the inner optimizer, if there are any, the weights."""
+        self.inner_optimizer.finalize_variable_values(var_list)
+
+    def changed_arguments(self) -> dict[str, Any]:
+        """Its name."""
+        return {"name": self.name}
+
+    def described(self) -> dict[str, Any]:
+        """The configuration without what changes while it trains."""
+        return {**super().described(), "inner_optimizer": self.inner_optimizer.described()}
+
+
+def _refuse_beside_scale(arguments: Mapping[str, Any]) -> None:
+    """Raise ArgumentError for what the inner optimizer is given. Older files have it here, unchanged."""
+    usual = {
+        name: each.default
+        for name, each in inspect.signature(Optimizer.__init__).parameters.items()
+        if name in _SHARED
+    }
+    if not arguments.get("dynamic", True):
+        raise ArgumentError(
+            message(
+                "LossScaleOptimizer has a scale that changes.",
+                came="dynamic=False",
+                mend="set `loss_scale_factor` of the inner optimizer, and leave LossScaleOptimizer out.",
+            )
+        )
+    unknown = [name for name in arguments if name not in (*usual, "dynamic")]
+    if unknown:
+        names = ", ".join(f"`{name}`" for name in unknown)
+        raise ArgumentError(message(f"LossScaleOptimizer does not support arguments: {names}."))
+    for name, value in arguments.items():
+        if name != "dynamic" and value != usual[name]:
+            raise ArgumentError(
+                message(
+                    f"LossScaleOptimizer does not support `{name}`.",
+                    came=f"{name}={value!r}",
+                    mend=f"set `{name}` on the `inner_optimizer`.",
+                )
+            )
+
+
 class Transformation(Optimizer):
     """An optax gradient transformation, as an optimizer.
 
@@ -1132,6 +1366,13 @@ def get(identifier: Any) -> Any:
             message("this is not an optimizer.", came=repr(identifier), expected="a name or an optimizer")
         )
     return found
+
+
+def scaled(optimizer: Optimizer | None) -> Optimizer | None:
+    """The optimizer, wrapped so that it scales the cost, unless it is already."""
+    if optimizer is None or isinstance(optimizer, LossScaleOptimizer):
+        return optimizer
+    return LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
 
 
 def serialize(optimizer: Optimizer) -> Any:

@@ -17,6 +17,7 @@ import numpy as np
 from pellucid.data import Rows
 from pellucid.engine import Batches, Engine, Loop
 from pellucid.errors import DataError, StateError, message
+from pellucid.optimizers import Optimizer
 from pellucid.record import Record, StreamBatch, Trained, fingerprint
 from pellucid.step import Batch, State, Values
 
@@ -288,12 +289,10 @@ def description(parts: Any) -> str:
     said: list[str] = []
     for thing in (parts.model, parts.optimizer):
         try:
-            config = dict(thing.get_config())
+            config = thing.described() if isinstance(thing, Optimizer) else dict(thing.get_config())
         except Exception:
             said.append("")
             continue
-        if getattr(thing, "rate_is_state", False):
-            config.pop("learning_rate", None)
         said.append(json.dumps(config, sort_keys=True, default=str))
     return "\n".join(said)
 

@@ -2,6 +2,9 @@
 
     forward -> cost -> gradient -> update
 
+Where the optimizer scales the cost, for float16, what is differentiated is the cost times its scale. The
+optimizer is given these gradients, and divides by the scale; what is seen of a step is without it.
+
 Everything that trains, replays or opens a step calls `step`. It is a pure function of plain
 values; the `Parts` say whose values they are.
 """
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from pellucid.arrays import Array, Arrays, as_array
 from pellucid.layers.layer import Layer
@@ -62,6 +66,7 @@ class Seen(NamedTuple):
     gradients: Values
     slopes: Any  # the gradients by what was nudged
     update: Named  # what the optimizer handed out: "learning_rate", ...
+    scale: Array | None  # what the cost was multiplied by before it was differentiated; None: by nothing
 
 
 def step(parts: Parts, state: State, batch: Batch, nudges: Named | None = None) -> tuple[State, Seen]:
@@ -70,18 +75,32 @@ def step(parts: Parts, state: State, batch: Batch, nudges: Named | None = None) 
     With `nudges`, zeros that are added to what layers hand out by name, it is opened: the layers
     hand out their values, and the gradients by these values come back beside those by the weights.
     """
+    scale = parts.scale(state.optimizer)
 
-    def cost_of(weights: Values, nudges: Named | None) -> tuple[Array, Forward]:
+    def cost_of(weights: Values, nudges: Named | None) -> tuple[Array, tuple[Array, Forward]]:
         handed = None if nudges is None else Handed(nudges)
         forward = parts.forward(weights, state.others, batch.x, training=True, handed=handed)
-        return parts.cost(forward, batch), forward
+        cost = parts.cost(forward, batch)
+        return cost if scale is None else cost * scale, (cost, forward)
 
     both = jax.value_and_grad(cost_of, argnums=(0, 1), has_aux=True)
-    (cost, forward), (gradients, slopes) = both(state.weights, nudges)
+    (_, (cost, forward)), (gradients, slopes) = both(state.weights, nudges)
     weights, optimizer, update = parts.update(gradients, state.weights, state.optimizer)
     metrics = parts.measure(state.metrics, forward, batch, cost)
-    seen = Seen(forward, cost, gradients, slopes, update)
+    gradients, slopes = unscaled(gradients, scale), unscaled(slopes, scale)
+    seen = Seen(forward, cost, gradients, slopes, update, scale)
     return State(weights, forward.others, optimizer, metrics), seen
+
+
+def unscaled(gradients: Any, scale: Array | None) -> Any:
+    """Gradients of the cost, from those of the cost times a scale; in float32, if they were in float16."""
+    if scale is None:
+        return gradients
+
+    def divided(each: Array) -> Array:
+        return each.astype(jnp.promote_types(each.dtype, jnp.float32)) / scale
+
+    return jax.tree.map(divided, gradients)
 
 
 @dataclass
@@ -144,6 +163,15 @@ class Parts:
             batch.y, forward.outputs, batch.weight, batch.valid, batch.rows, forward.masks
         )
         return loss + forward.penalty
+
+    def scale(self, remembered: Values) -> Array | None:
+        """What the optimizer multiplies the cost by before it is differentiated; None: by nothing."""
+        if self.optimizer is None:
+            return None
+        one = jnp.float32(1.0)
+        with Scope(self.remembered, remembered)():
+            found = self.optimizer.scale_loss(one)
+        return None if found is one else as_array(found)
 
     def update(
         self, gradients: Sequence[Any], weights: Values, remembered: Values

@@ -28,6 +28,7 @@ from pellucid.errors import ArgumentError, FileError, PartError, StateError, Unk
 from pellucid.keras_files import archive, hdf5, layout
 from pellucid.keras_files.archive import ENDING, WEIGHTS_ENDING
 from pellucid.naming import custom_object_scope, is_ours, made, reading_a_file, serialize, writing_a_file
+from pellucid.optimizers import Optimizer, scaled
 from pellucid.variables import room_for
 
 #: The version of Keras whose format is written.
@@ -127,6 +128,7 @@ def load_model(
             _load_assets(model, assets)
         except Exception as problem:
             raise archive.damaged(path, _first_line(problem)) from None
+        _wrap_optimizer(model, arrays)
         _give(path, model, arrays)
     return model
 
@@ -294,6 +296,16 @@ def _model_of(config: Mapping[str, Any]) -> Any:
     if (shape := config.get("build_config")) and not model.built:
         model.build_from_config(shape)
     return model
+
+
+def _wrap_optimizer(model: Any, arrays: Mapping[str, NumPy]) -> None:
+    """Let the optimizer scale the cost if it did when the file was written.
+
+    Keras writes it as `compile` was given it, and goes by the default dtype policy, which no file holds.
+    """
+    if isinstance(model.optimizer, Optimizer):
+        wrapped = any(name.startswith("optimizer/inner_optimizer/") for name in arrays)
+        model.optimizer = scaled(model.optimizer) if wrapped else model.optimizer.mover
 
 
 def _give(

@@ -83,14 +83,15 @@ class BatchNormalization(Layer):
         if self.center:
             self.beta = _weight(self, "beta", shape)
         self.moving_mean = self.add_weight(
-            shape, self.moving_mean_initializer, trainable=False, name="moving_mean"
+            shape, self.moving_mean_initializer, trainable=False, autocast=False, name="moving_mean"
         )
         self.moving_variance = self.add_weight(
-            shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
+            shape, self.moving_variance_initializer, trainable=False, autocast=False, name="moving_variance"
         )
 
     def call(self, inputs: Array, training: bool = False, mask: Any = None) -> Array:
         """The inputs, normalized by their batch while training, by the running means otherwise."""
+        dtype, inputs = inputs.dtype, _wide(inputs)
         axis = self.axis % inputs.ndim
         shape = tuple(size if each == axis else 1 for each, size in enumerate(inputs.shape))
         mean, variance = as_array(self.moving_mean.value), as_array(self.moving_variance.value)
@@ -108,7 +109,7 @@ class BatchNormalization(Layer):
         shift = -mean * factor
         if self.beta is not None:
             shift = shift + as_array(self.beta.value)
-        return inputs * factor.reshape(shape) + shift.reshape(shape)
+        return _as_it_came(inputs * factor.reshape(shape) + shift.reshape(shape), dtype)
 
     def _moments(self, inputs: Array, axis: int, mask: Any) -> tuple[Array, Array]:
         """Mean and variance of each feature; with a mask, of the places that count."""
@@ -284,7 +285,17 @@ def _weight_terms(
 def _weight(layer: Layer, name: str, shape: tuple[int, ...]) -> Variable:
     """Add beta or gamma, as the layer's arguments of that name say."""
     own = {what: getattr(layer, f"{name}_{what}") for what in ("initializer", "regularizer", "constraint")}
-    return layer.add_weight(shape, name=name, **own)
+    return layer.add_weight(shape, name=name, autocast=False, **own)
+
+
+def _wide(inputs: Array) -> Array:
+    """Floats of 16 bits as float32: in 16 bits means and variances are coarse, and may be too large."""
+    return inputs.astype(jnp.float32) if inputs.dtype in (jnp.float16, jnp.bfloat16) else inputs
+
+
+def _as_it_came(outputs: Array, dtype: Any) -> Array:
+    """What was computed in float32, in the 16 bits that the inputs had; all else as it is."""
+    return outputs.astype(dtype) if dtype in (jnp.float16, jnp.bfloat16) else outputs
 
 
 def _size(layer: Layer, input_shape: Shape, axis: int) -> int:
@@ -357,6 +368,7 @@ class LayerNormalization(Layer):
 
     def call(self, inputs: Array) -> Array:
         """The inputs, each row normalized by itself."""
+        dtype, inputs = inputs.dtype, _wide(inputs)
         axes = self._axes(inputs.ndim)
         shape = tuple(size if each in axes else 1 for each, size in enumerate(inputs.shape))
         mean = self.hand_out("mean", jnp.mean(inputs, axis=axes, keepdims=True))
@@ -366,7 +378,7 @@ class LayerNormalization(Layer):
             outputs = outputs * as_array(self.gamma.value).reshape(shape)
         if self.beta is not None:
             outputs = outputs + as_array(self.beta.value).reshape(shape)
-        return outputs
+        return _as_it_came(outputs, dtype)
 
     def _used(self, unit: Unit) -> tuple[Expression, Expression]:
         """The mean and the variance that a number was normalized by."""

@@ -149,13 +149,17 @@ class Model(Layer):
             weighted_metrics: the same, with the sample weights.
             run_eagerly: whether the step runs uncompiled, so that print and a debugger work in it.
             steps_per_execution: how many steps run between the batch methods of callbacks.
-            jit_compile, auto_scale_loss: accepted; compiling is what this library does.
+            jit_compile: accepted; compiling is what this library does.
+            auto_scale_loss: whether the optimizer of a model of the policy "mixed_float16" is wrapped in a
+                `LossScaleOptimizer`.
 
         Raises:
             UnknownNameError: if a name is not known.
         """
         self._objective = Objective(loss, metrics, weighted_metrics, loss_weights)
         self.optimizer = optimizers.get(optimizer)
+        if auto_scale_loss and self.dtype_policy.name == "mixed_float16":
+            self.optimizer = optimizers.scaled(self.optimizer)
         self._compile_config = {
             "optimizer": optimizer,
             "loss": loss,
@@ -166,6 +170,9 @@ class Model(Layer):
             "steps_per_execution": steps_per_execution,
             "jit_compile": bool(jit_compile),
         }
+        if not auto_scale_loss:
+            # Keras writes nothing of this, and reads it.
+            self._compile_config["auto_scale_loss"] = False
         self._steps_per_execution = max(1, int(steps_per_execution))
         self._run_eagerly = run_eagerly
         self._reset_compiled()
@@ -227,7 +234,8 @@ class Model(Layer):
         if type(self).compile_from_config is not Model.compile_from_config:
             self.compile_from_config(config)
         else:
-            Model.compile(self, **deserialize(config))
+            # The optimizer is the one that trained, wrapped or not.
+            Model.compile(self, **{**deserialize(config), "auto_scale_loss": False})
 
     # The state, by names.
 

@@ -20,6 +20,7 @@ from pellucid.formula import (
     derivative,
     indexed,
     mean,
+    shown,
     stated_by,
     times,
     total,
@@ -128,7 +129,9 @@ def slope_formula(
     else:
         made = _output_slope(step, layer, kind, place, example)
     name = indexed(f"{layer.name}.d_{kind}", place)
-    found = None if made is None else Formula(name, made, recorded, roundoff_of(array))
+    # It was computed in the type of what it is the gradient by.
+    roundoff = roundoff_of(layer.arrays[kind])
+    found = None if made is None else Formula(name, made, recorded, roundoff)
     if found is None or not found.holds:
         raise ArgumentError(
             message(
@@ -189,9 +192,13 @@ def _backward(layer: Layer, unit: Unit) -> Expression | None:
 
 def gradient_formula(step: Any, path: str, index: tuple[int, ...]) -> Formula:
     """How the gradient by a weight comes from the examples: as a mean of products, where layers say so."""
-    recorded, roundoff = float(step.gradients[path][index]), roundoff_of(step.gradients[path])
+    recorded = float(step.gradients[path][index])
+    roundoff = max(roundoff_of(step.gradients[path]), step.coarsest)
     variable = step.parts.weights[step.weight_place(path, path)]
     name = f"{indexed(path, index)}.gradient"
+    if step.optimizer.skipped and not np.isfinite(recorded):
+        remark = f"too large for float16 when the cost is scaled by {shown(step.optimizer.loss_scale)}"
+        return Formula(name, Number(recorded), recorded, roundoff, remark)
     stated = _stated_gradient(step, variable, index)
     if stated is not None and (found := Formula(name, stated, recorded, roundoff)).holds:
         return found
@@ -265,7 +272,7 @@ def after_formula(step: Any, path: str, index: tuple[int, ...]) -> Formula:
 def update_formula(step: Any, path: str, index: tuple[int, ...]) -> Formula:
     """How far the optimizer moves a weight."""
     variable = step.parts.weights[step.weight_place(path, path)]
-    optimizer = step.parts.optimizer
+    optimizer = step.optimizer.mover
     moved, change, after = change_of(step, path, index)
     before = float(step.weights[path][index])
     own, remark = _after_opened(step, path, index)
@@ -300,8 +307,10 @@ def _after_opened(step: Any, path: str, index: tuple[int, ...]) -> tuple[float, 
 def change_of(step: Any, path: str, index: tuple[int, ...]) -> tuple[Moved | None, Expression, Expression]:
     """What the optimizer was given, what it adds to the weight, and the weight after the step."""
     variable = step.parts.weights[step.weight_place(path, path)]
-    optimizer = step.parts.optimizer
+    optimizer = step.optimizer.mover
     before, after = step.weights[path][index], _after_opened(step, path, index)[0]
+    if step.optimizer.skipped:
+        return None, Number(0.0), Number(before, indexed(path, index))
     rule = None if optimizer is None else stated_by(optimizer, "rule", "update_step", "apply")
     overwrites = optimizer is not None and optimizer.use_ema and optimizer.ema_overwrite_frequency
     if optimizer is not None and optimizer.gradient_accumulation_steps:
@@ -331,7 +340,7 @@ def change_of(step: Any, path: str, index: tuple[int, ...]) -> tuple[Moved | Non
 def moved_by(step: Any, path: str, index: tuple[int, ...]) -> Moved:
     """What the rule is given: the clipped gradient, the decayed weight, and what it remembers."""
     variable = step.parts.weights[step.weight_place(path, path)]
-    optimizer = step.parts.optimizer
+    optimizer = step.optimizer.mover
     assert optimizer is not None
     gradient: Expression = Number(step.gradients[path][index], f"{indexed(path, index)}.gradient")
     named = {f"{name}.gradient": array for name, array in step.gradients.items()}

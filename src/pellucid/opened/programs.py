@@ -40,6 +40,7 @@ class Opening(NamedTuple):
     handed: dict[str, Any]
     slopes: dict[str, Any]
     update: dict[str, Any]
+    scale: Any
 
 
 @dataclass
@@ -149,6 +150,7 @@ def opening(parts: Parts, nudges: Any, state: State, batch: Batch) -> Opening:
         seen.forward.handed,
         seen.slopes,
         seen.update,
+        seen.scale,
     )
 
 

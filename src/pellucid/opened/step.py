@@ -15,11 +15,11 @@ from pellucid.checking import Check, check
 from pellucid.data import Rows
 from pellucid.engine import Engine
 from pellucid.errors import ArgumentError, StateError, did_you_mean, message
-from pellucid.formula import Formula
+from pellucid.formula import ROUNDOFF, Formula
 from pellucid.opened import arithmetic, examples, programs
 from pellucid.opened.examples import Pushes
 from pellucid.opened.programs import Opening, Traced, opening
-from pellucid.opened.seen import Pass, parsed, require_index
+from pellucid.opened.seen import Pass, parsed, require_index, roundoff_of
 from pellucid.opened.what_if import WhatIf, what_if
 from pellucid.replay import Place, Replay, values_by_path
 from pellucid.step import Parts, State, Values
@@ -158,7 +158,7 @@ class Step(Pass):
         self.update_values = {name: np.asarray(value) for name, value in opened.update.items()}
         self.opening = opened
         self.weights_after = values_by_path(parts.weights, opened.weights)
-        self.optimizer = OptimizerPass(parts, state, opened.optimizer, self.update_values)
+        self.optimizer = OptimizerPass(parts, state, opened.optimizer, self.update_values, opened.scale)
         #: What differs from the training, and by what part; None if it was compared with none.
         self.differences: dict[str, float] | None = None
         #: What makes this step another than that of the training, in words.
@@ -230,7 +230,7 @@ class Step(Pass):
             )
         self.differences = {name: value for name, value in found.items() if value}
         self.weights_after = loops
-        self.optimizer = OptimizerPass(parts, self.state, after.optimizer, self.update_values)
+        self.optimizer = OptimizerPass(parts, self.state, after.optimizer, self.update_values, opened.scale)
 
     @property
     def exact(self) -> bool:
@@ -241,6 +241,12 @@ class Step(Pass):
     def difference(self) -> float:
         """The largest difference from the training, as a part of the number."""
         return max((self.differences or {}).values(), default=0.0)
+
+    @functools.cached_property
+    def coarsest(self) -> float:
+        """The rounding of the 16-bit type that layers compute in; 0 if none does."""
+        roundings = (roundoff_of(array) for layer in self.layers for array in layer.arrays.values())
+        return max((each for each in roundings if each > ROUNDOFF), default=0.0)
 
     @functools.cached_property
     def followed(self) -> int:
@@ -534,17 +540,30 @@ class OptimizerPass:
 
     Attributes:
         name: "adam".
+        mover: the optimizer whose rule moves the weights: the inner one of a `LossScaleOptimizer`.
         learning_rate: the learning rate of this step.
+        loss_scale: what the cost was multiplied by before it was differentiated; None if by nothing. All
+            gradients that are shown are those of the cost itself.
+        skipped: whether no weight was moved, since gradients were not finite.
         before, after: its variables by name: "iteration", "learning_rate", "dense/kernel/momentum", ...
     """
 
-    def __init__(self, parts: Parts, state: State, after: Values, handed: Mapping[str, NumPy]) -> None:
-        self.kind = type(parts.optimizer).__name__
-        self.name = parts.optimizer.name if parts.optimizer is not None else ""
-        names = [variable.path.partition("/")[2] for variable in parts.remembered]
-        self.before = {n: np.asarray(v) for n, v in zip(names, state.optimizer, strict=True)}
-        self.after = {n: np.asarray(v) for n, v in zip(names, after, strict=True)}
+    def __init__(
+        self, parts: Parts, state: State, after: Values, handed: Mapping[str, NumPy], scale: Any = None
+    ) -> None:
+        self.mover = None if parts.optimizer is None else parts.optimizer.mover
+        self.kind = type(self.mover).__name__
+        self.name = self.mover.name if self.mover is not None else ""
+        known = {} if parts.optimizer is None else parts.optimizer.by_name()
+        self.before, self.after = (
+            {name: np.asarray(by_variable[variable]) for name, variable in known.items()}
+            for by_variable in (
+                dict(zip(parts.remembered, values, strict=True)) for values in (state.optimizer, after)
+            )
+        )
         self.learning_rate = float(handed.get("learning_rate", np.nan))
+        self.loss_scale = None if scale is None else float(scale)
+        self.skipped = not handed.get("finite", True)
 
     def slots(self, variable: Any, after: bool = False) -> dict[str, NumPy]:
         """What it remembers for one weight, by name: "momentum", "velocity"; and what is for all."""

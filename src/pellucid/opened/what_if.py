@@ -182,12 +182,13 @@ def _column(step: Any, name: str) -> int:
 def _other_optimizer(
     step: Any, learning_rate: float | None, optimizer: Any, settings: Mapping[str, Any]
 ) -> tuple[Engine, State, list[str]]:
-    current = step.parts.optimizer
+    outer, current = step.parts.optimizer, step.optimizer.mover
     said = [f"{name} = {value}" for name, value in settings.items()]
     if optimizer is not None:
         made = optimizers.get(optimizer)
-        config = {**made.get_config(), **settings}
-        made, said = type(made), [f"optimizer {made.name}", *said]
+        outer = outer if made.mover is made else made
+        config = {**made.mover.get_config(), **settings}
+        made, said = type(made.mover), [f"optimizer {made.mover.name}", *said]
     else:
         assert current is not None
         config, made = {**current.get_config(), **settings}, type(current)
@@ -196,16 +197,21 @@ def _other_optimizer(
     if learning_rate is not None:
         config["learning_rate"] = learning_rate
         said.append(f"learning_rate = {learning_rate}")
-    known = made.from_config(config)
+    mover = made.from_config(config)
     if current is not None:
-        known.name = current.name
-        known.decays_like(current)
+        mover.name = current.name
+        mover.decays_like(current)
+    known = mover if outer is None else outer.around(mover)
     known.build(step.parts.weights)
     before = step.optimizer.before
-    values: list[Any] = []
-    for variable in known.variables:
-        key = variable.path.partition("/")[2]
-        keep = optimizer is None and key in before and key != "learning_rate"
-        values.append(before[key] if keep else variable.value)
+    # Another optimizer begins anew; the scale of the cost stays where it is, unless it brings its own.
+    anew = known if outer is not step.parts.optimizer else mover
+    own = ("learning_rate",) if optimizer is None else anew.by_name()
+    kept = {
+        variable: before[name]
+        for name, variable in known.by_name().items()
+        if name in before and name not in own
+    }
+    values = [kept.get(variable, variable.value) for variable in known.variables]
     parts = Parts(step.parts.model, step.parts.objective, known)
     return Engine(parts), step.state._replace(optimizer=tuple(values)), said

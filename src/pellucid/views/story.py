@@ -258,7 +258,20 @@ def _optimizer(step: Any) -> str:
     optimizer = step.optimizer
     t = int(optimizer.before.get("iteration", 0)) + 1
     rate = "" if np.isnan(optimizer.learning_rate) else f", learning rate {shown(optimizer.learning_rate)}"
-    return f"{optimizer.kind}{rate}, its step {t}"
+    said = f"{optimizer.kind}{rate}, its step {t}{_scaled(optimizer)}"
+    if not optimizer.skipped:
+        return said
+    halved = shown(float(optimizer.after["dynamic_scale"]))
+    return f"skipped: gradients not finite, scale halved to {halved} ({said})"
+
+
+def _scaled(optimizer: Any) -> str:
+    """What the cost was multiplied by for the gradient, and whether the scale has grown by this step."""
+    if optimizer.loss_scale is None:
+        return ""
+    after = float(optimizer.after.get("dynamic_scale", optimizer.loss_scale))
+    grown = f", from then on by {shown(after)}" if after > optimizer.loss_scale else ""
+    return f", cost scaled by {shown(optimizer.loss_scale)}{grown}"
 
 
 def _agreement(step: Any) -> str:
