@@ -168,7 +168,8 @@ class NetworkClassifier(ClassifierMixin, _Network):
 
     def predict(self, X: Any) -> NumPy:  # noqa: N803
         """The likeliest class of each row."""
-        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+        best = np.argmax(self.predict_proba(X), axis=1)
+        return self.classes_[best]
 
 
 class NetworkRegressor(RegressorMixin, _Network):

@@ -738,7 +738,7 @@ def as_columns(columns: Any) -> dict[str, NumPy]:
             ) from None
         if isinstance(frame, nw.LazyFrame):
             frame = frame.collect()
-        columns = {name: frame[name].to_numpy() for name in frame.columns}
+        columns = {series.name: series.to_numpy() for series in frame.iter_columns()}
     given = cast(Mapping[Any, Any], columns)
     return {str(name): _as_column(str(name), value) for name, value in given.items()}
 
