@@ -1,4 +1,4 @@
-"""The command line: `pellucid fit`, `predict`, `describe`, `show`, `explain` and `run`.
+"""The command line: `pellucid fit`, `predict`, `describe`, `show`, `explain`, `export` and `run`.
 
 What a command needs is imported when it runs, so that `--help` answers at once.
 """
@@ -504,6 +504,38 @@ def explain(
     if moved is not None and layer is None and unit is None:
         typer.echo(_plain(f"{found.conclusion}\n\n{moved.story()}\n"))
     typer.echo(_plain(found.story(layer=layer, unit=unit, detail="full" if full else "short")))
+
+
+# export
+
+
+@app.command()
+@_ended_plainly
+def export(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A run file, or a directory of a recorded run.")
+    ],
+    out: Annotated[
+        str, typer.Argument(metavar="OUT", help="Where it goes: a name that ends in .onnx or .keras.")
+    ],
+) -> None:
+    """Write a trained network for other programs: ONNX Runtime (.onnx) or Keras (.keras)."""
+    from pathlib import Path
+
+    from pellucid import exporting, run_files
+
+    exporting.require_ending(out)
+    if os.path.exists(file) and os.path.exists(out) and os.path.samefile(file, out):
+        raise ArgumentError(message("the network would be written over its own file.", came=out))
+    if not Path(file).is_dir() and (run := run_files.read(file)).kind == "table":
+        from pellucid.tables.network import of_run
+
+        exported = of_run(run, file).export(out)
+    else:
+        import pellucid
+
+        exported = exporting.export(pellucid.History.load(file).model, out)
+    typer.echo(_plain(str(exported)))
 
 
 # run

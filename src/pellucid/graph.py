@@ -470,8 +470,8 @@ class Operation:
 def operation(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let a function of arrays take symbolic tensors as well.
 
-    Tensors, and what stands for one (a parameter named x, x1, ...), are what it is called on in the
-    graph; its other arguments are settings.
+    Tensors, and what stands for one (a parameter named x, x1, ..., or indices), are what it is called on
+    in the graph, as in Keras's files; its other arguments are settings.
 
     >>> double = operation(lambda x: 2 * x)
     >>> double(3.0), double(KerasTensor((None, 2))).shape
@@ -503,7 +503,7 @@ def _split(
         kind = bound.signature.parameters[name].kind
         if kind is inspect.Parameter.VAR_KEYWORD:
             settings |= value
-        elif not settings and (symbols(value) or name.startswith("x")):
+        elif not settings and (symbols(value) or name.startswith("x") or name == "indices"):
             given.append(value)
         else:
             settings[name] = value

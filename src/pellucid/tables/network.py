@@ -18,6 +18,7 @@ from pellucid.tables.schema import Feature, Label, Schema, Target
 
 if TYPE_CHECKING:
     # DuckDB takes a while to import: what only looks at a network does not wait for it.
+    from pellucid.exporting import Exported
     from pellucid.tables.contributions import Contributions
     from pellucid.tables.reading import Table
 
@@ -353,6 +354,41 @@ class TableNetwork:
                 packed.data if packed is not None else {},
             )
         run_files.write(path, self._run)
+
+    def export(self, path: str | os.PathLike[str]) -> Exported:
+        """Write the network for other programs: into a file of ONNX's or of Keras's, as the ending says.
+
+        `.onnx` answers for the columns of the table as they are: one input for each column, named as it,
+        of shape (rows, 1).
+
+            numbers      float32, NaN where one is missing; float64 where 32 bits do not hold their size
+            categories   text without spaces around it; "" (or "na", "?", ...) where it is missing
+            yes and no   text, in any of their spellings: "yes", "N", "true", "1"
+            dates        int64: seconds since 1970, as numpy's datetime64[s], NaT where it is missing
+
+        It gives "answer": the label (yes/no by the threshold), or the number in its own units; and before it
+        "probability" of the positive label (yes/no), or "probabilities", one for each label (classes).
+        Where a column has such a name, the output has a number behind it. Target, labels and threshold are
+        in the metadata.
+
+        `.keras` opens in Keras 3 as the network itself: a row of numbers goes in, one for each of
+        `schema.features` in their order, NaN where one is missing. Categories are numbered from 0 in the order
+        of `feature.values`, with any other behind the last. What comes out is a probability, one for each label,
+        or a number in standard deviations from the mean. What is returned says all that in words.
+
+        Args:
+            path: a name that ends in `.onnx` or `.keras`.
+
+        Returns:
+            What goes in and what comes out; printed, it is a few lines.
+
+        Raises:
+            FileError: if it has another ending, or cannot be written there.
+            StateError: if `onnx` is needed and not installed.
+        """
+        from pellucid.tables.exporting import export
+
+        return export(self, path)
 
     def __repr__(self) -> str:
         target = self.schema.target
