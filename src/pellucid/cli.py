@@ -527,14 +527,16 @@ def export(
     exporting.require_ending(out)
     if os.path.exists(file) and os.path.exists(out) and os.path.samefile(file, out):
         raise ArgumentError(message("the network would be written over its own file.", came=out))
-    if not Path(file).is_dir() and (run := run_files.read(file)).kind == "table":
+    import pellucid
+
+    if Path(file).is_dir():
+        exported = exporting.export(pellucid.History.load(file).model, out)
+    elif (run := run_files.read(file)).kind == "table":
         from pellucid.tables.network import of_run
 
         exported = of_run(run, file).export(out)
     else:
-        import pellucid
-
-        exported = exporting.export(pellucid.History.load(file).model, out)
+        exported = exporting.export(run_files.build(run, file), out)
     typer.echo(_plain(str(exported)))
 
 

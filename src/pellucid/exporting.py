@@ -204,11 +204,12 @@ class Exported:
     outputs: tuple[tuple[str, str, str], ...]
 
     def __str__(self) -> str:
+        width = max(len(name) for name, _, _ in (*self.inputs, *self.outputs))
         lines = [f"{self.path}: {self.format}"]
         for title, values in (("In", self.inputs), ("Out", self.outputs)):
             for place, (name, what, said) in enumerate(values):
                 described = what + (f": {said}" if said else "")
-                lines.append(f"  {title if place == 0 else '':4} {name}   {described}")
+                lines.append(f"  {'' if place else title:3}  {name:{width}}  {described}")
         return "\n".join(lines)
 
 
@@ -332,7 +333,9 @@ def to_onnx(model: Any, facts: Mapping[str, str] | None = None) -> Any:
     """
     graph = graph_of(model)
     sheet = Sheet()
-    given = [sheet.input(tensor.name, _held(tensor, "the input"), tensor.shape) for tensor in graph.flat_inputs]
+    given = [
+        sheet.input(tensor.name, _held(tensor, "the input"), tensor.shape) for tensor in graph.flat_inputs
+    ]
     names = [sheet.name(name) for name in graph.output_names]
     found = inline(sheet, graph, given)
     for name, value, tensor in zip(names, found, graph.flat_outputs, strict=True):
@@ -485,34 +488,38 @@ def _plain(operator: str, **attributes: Any) -> Written:
     return lambda sheet, z: sheet.add(operator, z, **attributes)
 
 
-_ACTIVATIONS |= {
-    "sigmoid": _plain("Sigmoid"),
-    "tanh": _plain("Tanh"),
-    "softplus": _plain("Softplus"),
-    "softsign": _plain("Softsign"),
-    "exponential": _plain("Exp"),
-    "selu": _plain("Selu"),
-    "hard_sigmoid": _plain("HardSigmoid", alpha=1 / 6, beta=0.5),
-    "hard_silu": lambda sheet, z: sheet.add(
-        "Mul", z, sheet.add("HardSigmoid", z, alpha=1 / 6, beta=0.5)
-    ),
-    "silu": lambda sheet, z: sheet.add("Mul", z, sheet.add("Sigmoid", z)),
-    "mish": lambda sheet, z: sheet.add("Mul", z, sheet.add("Tanh", sheet.add("Softplus", z))),
-    "relu6": lambda sheet, z: _between(sheet, z, 0.0, 6.0),
-    "hard_tanh": lambda sheet, z: _between(sheet, z, -1.0, 1.0),
-    "tanh_shrink": lambda sheet, z: sheet.add("Sub", z, sheet.add("Tanh", z)),
-    "log_sigmoid": lambda sheet, z: sheet.add("Neg", sheet.add("Softplus", sheet.add("Neg", z))),
-    "elu": lambda sheet, z, alpha=1.0: sheet.add("Elu", z, alpha=float(alpha)),
-    "celu": lambda sheet, z, alpha=1.0: sheet.add("Celu", z, alpha=float(alpha)),
-    "leaky_relu": lambda sheet, z, negative_slope=0.2: sheet.add("LeakyRelu", z, alpha=float(negative_slope)),
-    "hard_shrink": lambda sheet, z, threshold=0.5: sheet.add("Shrink", z, lambd=float(threshold), bias=0.0),
-    "soft_shrink": lambda sheet, z, threshold=0.5: sheet.add(
-        "Shrink", z, lambd=float(threshold), bias=float(threshold)
-    ),
-    "sparse_sigmoid": lambda sheet, z: _between(
-        sheet, sheet.add("Mul", sheet.add("Add", z, 1.0), 0.5), 0.0, 1.0
-    ),
-}
+_ACTIVATIONS.update(
+    {
+        "sigmoid": _plain("Sigmoid"),
+        "tanh": _plain("Tanh"),
+        "softplus": _plain("Softplus"),
+        "softsign": _plain("Softsign"),
+        "exponential": _plain("Exp"),
+        "selu": _plain("Selu"),
+        "hard_sigmoid": _plain("HardSigmoid", alpha=1 / 6, beta=0.5),
+        "hard_silu": lambda sheet, z: sheet.add("Mul", z, sheet.add("HardSigmoid", z, alpha=1 / 6, beta=0.5)),
+        "silu": lambda sheet, z: sheet.add("Mul", z, sheet.add("Sigmoid", z)),
+        "mish": lambda sheet, z: sheet.add("Mul", z, sheet.add("Tanh", sheet.add("Softplus", z))),
+        "relu6": lambda sheet, z: _between(sheet, z, 0.0, 6.0),
+        "hard_tanh": lambda sheet, z: _between(sheet, z, -1.0, 1.0),
+        "tanh_shrink": lambda sheet, z: sheet.add("Sub", z, sheet.add("Tanh", z)),
+        "log_sigmoid": lambda sheet, z: sheet.add("Neg", sheet.add("Softplus", sheet.add("Neg", z))),
+        "elu": lambda sheet, z, alpha=1.0: sheet.add("Elu", z, alpha=float(alpha)),
+        "celu": lambda sheet, z, alpha=1.0: sheet.add("Celu", z, alpha=float(alpha)),
+        "leaky_relu": lambda sheet, z, negative_slope=0.2: sheet.add(
+            "LeakyRelu", z, alpha=float(negative_slope)
+        ),
+        "hard_shrink": lambda sheet, z, threshold=0.5: sheet.add(
+            "Shrink", z, lambd=float(threshold), bias=0.0
+        ),
+        "soft_shrink": lambda sheet, z, threshold=0.5: sheet.add(
+            "Shrink", z, lambd=float(threshold), bias=float(threshold)
+        ),
+        "sparse_sigmoid": lambda sheet, z: _between(
+            sheet, sheet.add("Mul", sheet.add("Add", z, 1.0), 0.5), 0.0, 1.0
+        ),
+    }
+)
 
 
 def _between(sheet: Sheet, z: Value, low: Any, high: Any) -> Value:
@@ -725,18 +732,42 @@ def _merged(operator: str) -> Written:
     return write
 
 
-_LAYERS |= {
-    layers.Add: _merged("Add"),
-    layers.Subtract: _merged("Sub"),
-    layers.Multiply: _merged("Mul"),
-    layers.Maximum: _merged("Max"),
-    layers.Minimum: _merged("Min"),
-}
+_LAYERS.update(
+    {
+        layers.Add: _merged("Add"),
+        layers.Subtract: _merged("Sub"),
+        layers.Multiply: _merged("Mul"),
+        layers.Maximum: _merged("Max"),
+        layers.Minimum: _merged("Min"),
+    }
+)
 
 
 @_enter(_LAYERS, layers.Average)
 def _average(sheet: Sheet, call: Call, *given: Value) -> Value:
     return sheet.add("Div", _merged("Add")(sheet, call, *given), float(len(given)))
+
+
+def _pooled(operator: str) -> Written:
+    """A layer that takes the mean or the largest over all places."""
+
+    def write(sheet: Sheet, call: Call, x: Value) -> Value:
+        rank = len(call.inputs[0])
+        first = 2 if call.layer.data_format == "channels_first" else 1
+        along = np.arange(first, first + rank - 2, dtype=np.int64)
+        return sheet.add(operator, x, along, keepdims=int(call.layer.keepdims))
+
+    return write
+
+
+_LAYERS.update(
+    {
+        layers.GlobalAveragePooling1D: _pooled("ReduceMean"),
+        layers.GlobalAveragePooling2D: _pooled("ReduceMean"),
+        layers.GlobalMaxPooling1D: _pooled("ReduceMax"),
+        layers.GlobalMaxPooling2D: _pooled("ReduceMax"),
+    }
+)
 
 
 # Functions between layers.
@@ -847,7 +878,7 @@ def _operation(sheet: Sheet, operation: Operation, node: Node, values: Mapping[i
     if kind in _OPERATIONS:
         return _OPERATIONS[kind](call)
     if kind in _ACTIVATIONS and operation.function.__module__ == "pellucid.ops":
-        first, *_ = call.arguments
+        first = next(iter(inspect.signature(operation.function).parameters))
         options = {name: value for name, value in call.arguments.items() if name != first}
         return _ACTIVATIONS[kind](sheet, call.value(node.args[0], wanted), **options)
     raise _unknown(operation)
@@ -893,9 +924,7 @@ def _cast(call: Applied) -> Value:
 
 @_enter(_OPERATIONS, "clip")
 def _clip(call: Applied) -> Value:
-    x, low, high = (
-        call.value(call.arguments[name], call.output.dtype) for name in ("x", "x_min", "x_max")
-    )
+    x, low, high = (call.value(call.arguments[name], call.output.dtype) for name in ("x", "x_min", "x_max"))
     return _between(call.sheet, x, low, high)
 
 

@@ -43,7 +43,7 @@ PARTS = {
 
 def export(network: Any, path: str | os.PathLike[str]) -> Exported:
     """Write the network of a table for other programs; see `TableNetwork.export`."""
-    schema, model = network.schema, network.model
+    schema, model = network.schema, network.answering
     if exporting.require_ending(path) == exporting.ONNX:
         return exporting.write_onnx(to_onnx(schema, model), path)
     model.save(path)
@@ -59,7 +59,11 @@ def to_onnx(schema: Schema, model: Any) -> Any:
     sheet, target = Sheet(), schema.target
     sources = {name: [each for each in schema.features if each.source == name] for name in schema.columns}
     given = {name: _input(sheet, name, features) for name, features in sources.items()}
-    kinds = {"yes/no": ("probability", "answer"), "classes": ("probabilities", "answer"), "number": ("answer",)}
+    kinds = {
+        "yes/no": ("probability", "answer"),
+        "classes": ("probabilities", "answer"),
+        "number": ("answer",),
+    }
     names = [sheet.name(name) for name in kinds[target.kind]]
     numbers: list[Value] = []
     for feature in schema.features:
@@ -102,7 +106,7 @@ def _taken_as(feature: Feature) -> str:
 
 def _input_said(feature: Feature) -> str:
     if feature.treatment == "date":
-        return "seconds since 1970-01-01 00:00, as numpy's datetime64[s]; NaT, the least one, where it is missing"
+        return "seconds since 1970-01-01, as numpy's datetime64[s]; NaT, the least one, where it is missing"
     if feature.treatment == "number":
         return "a number; NaN where it is missing"
     words = [word for word, _ in feature.values]
@@ -209,9 +213,7 @@ def _answer(sheet: Sheet, target: Target, output: Value, names: Sequence[Value])
     if target.kind == "yes/no":
         probability = sheet.add("Squeeze", output, np.array([1]))
         positive = sheet.add("GreaterOrEqual", probability, np.array(target.threshold, np.float32))
-        sheet.output(
-            names[0], probability, np.float32, (None,), f"of {target.name} being {target.positive}"
-        )
+        sheet.output(names[0], probability, np.float32, (None,), f"of {target.name} being {target.positive}")
         place = sheet.cast(positive, np.int64)
     else:
         sheet.output(names[0], output, np.float32, (None, len(labels)), f"of {said}")

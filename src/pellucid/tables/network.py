@@ -372,9 +372,9 @@ class TableNetwork:
         in the metadata.
 
         `.keras` opens in Keras 3 as the network itself: a row of numbers goes in, one for each of
-        `schema.features` in their order, NaN where one is missing. Categories are numbered from 0 in the order
-        of `feature.values`, with any other behind the last. What comes out is a probability, one for each label,
-        or a number in standard deviations from the mean. What is returned says all that in words.
+        `schema.features` in their order, NaN where one is missing. Categories are numbered from 0 in the
+        order of `feature.values`, with any other behind the last. What comes out is a probability, one for
+        each label, or a number in standard deviations from the mean. What is returned says this in words.
 
         Args:
             path: a name that ends in `.onnx` or `.keras`.
