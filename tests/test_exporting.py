@@ -165,6 +165,7 @@ def test_concatenate_and_whole_numbers_that_become_floats():
         lambda x: ops.cast(ops.not_equal(x, np.array([1, 2, 3])), "int32"),
         lambda x: ops.cast(ops.logical_or(x > 0.5, x <= -1), "float32"),
         lambda x: ops.clip(x, -0.5, 0.5) + ops.maximum(x, 0.1) - ops.minimum(0.3, x),
+        lambda x: ops.clip(x, -0.5, ops.square(x)),
         lambda x: ops.exp(x) + ops.log(1 + ops.square(x)),
         lambda x: ops.concatenate([x, ops.negative(x)], axis=1),
         lambda x: ops.reshape(x, (-1, 3, 1)),
@@ -434,7 +435,8 @@ def test_a_table_is_answered_as_predict_answers(kind, new, tmp_path):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_threshold_and_the_labels_of_the_schema_are_those_of_the_answer(new, tmp_path):
     network = trained("yes/no")
-    target = replace(network.schema.target, labels=(False, True), threshold=0.3)
+    middle = float(np.median(network.predict(new).probability.astype(np.float64)))
+    target = replace(network.schema.target, labels=(False, True), threshold=middle)
     schema = replace(network.schema, target=target)
     other = tables.TableNetwork(schema, network.report, {}, {}, model=network.model)
     other.export(tmp_path / "t.onnx")
@@ -442,8 +444,8 @@ def test_the_threshold_and_the_labels_of_the_schema_are_those_of_the_answer(new,
     probability, answer = session.run(None, fed(new))
     assert answer.dtype == bool
     assert 0 < answer.sum() < len(answer)
-    np.testing.assert_array_equal(answer, probability >= np.float32(0.3))
-    assert session.get_modelmeta().custom_metadata_map["threshold"] == "0.3"
+    np.testing.assert_array_equal(answer, probability >= np.float32(middle))
+    assert session.get_modelmeta().custom_metadata_map["threshold"] == repr(middle)
 
 
 def test_the_parts_of_dates_are_those_of_the_table(tmp_path):

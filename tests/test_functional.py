@@ -33,6 +33,7 @@ def two_by_two(activation="tanh"):
 
 @pytest.fixture(scope="module")
 def opened():
+    keras.utils.clear_session()  # made before the test that asks for it, with names from the one before
     keras.utils.set_random_seed(1)
     model = two_by_two()
     model.compile(

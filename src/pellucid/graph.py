@@ -489,11 +489,20 @@ def operation(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+_BOUNDS = ("x_min", "x_max")
+
+
 def _split(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
     """What a function is called on, and its settings."""
     signature = inspect.signature(function)
+
+    def stands_for_tensor(name: str) -> bool:
+        # The bounds of clip are settings where they are known.
+        bounded = name in _BOUNDS and not symbols([bound.arguments.get(each) for each in _BOUNDS])
+        return name == "indices" or (name.startswith("x") and not bounded)
+
     if any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in signature.parameters.values()):
         return list(args), kwargs  # as einsum("ij,jk->ik", x, y)
     bound = signature.bind(*args, **kwargs)
@@ -503,7 +512,7 @@ def _split(
         kind = bound.signature.parameters[name].kind
         if kind is inspect.Parameter.VAR_KEYWORD:
             settings |= value
-        elif not settings and (symbols(value) or name.startswith("x") or name == "indices"):
+        elif not settings and (symbols(value) or stands_for_tensor(name)):
             given.append(value)
         else:
             settings[name] = value
