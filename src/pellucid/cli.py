@@ -248,7 +248,7 @@ class _Watching:
 
         self.console = console
         self.live = console.is_terminal
-        self.said = time.perf_counter()
+        self.said = 0.0
         self.progress = Progress(
             TextColumn("Training {task.fields[what]}: epoch"),
             MofNCompleteColumn(),

@@ -68,7 +68,7 @@ class _Network(BaseEstimator):
             validate_data(self, rows, reset=reset, skip_check_array=True)
             columns = _of_frame(rows)
             if not columns or not len(next(iter(columns.values()))):
-                check_array(rows, dtype=None, ensure_all_finite=False)  # says what is wrong
+                check_array(rows, dtype=cast(Any, None), ensure_all_finite=False)  # says what is wrong
             return columns
         array: Any = validate_data(self, rows, reset=reset, dtype=None, ensure_all_finite="allow-nan")
         if array.dtype.kind == "c":
@@ -185,8 +185,9 @@ class NetworkRegressor(RegressorMixin, _Network):
         """Train on rows and their numbers."""
         columns = self._columns(X, reset=True)
         y = _targets(self, y, columns, numeric=True)
-        facts = {"mean": float(y.mean()), "spread": float(y.std()) or 1.0}
-        target = Target("y", "number", low=float(y.min()), high=float(y.max()), **facts)
+        spread = float(y.std()) or 1.0
+        low, high = float(y.min()), float(y.max())
+        target = Target("y", "number", mean=float(y.mean()), spread=spread, low=low, high=high)
         self._learn(columns, y, target)
         return self
 

@@ -122,9 +122,9 @@ def network(made: Encoding, target: Target, recipe: Recipe) -> Any:
         target: what it answers.
         recipe: how it is built.
     """
-    from pellucid import Model
     from pellucid.initializers import Constant, RandomUniform
     from pellucid.layers import Dropout, EinsumDense, GlobalAveragePooling1D, Input, Rescaling
+    from pellucid.models import Model
 
     units, last = {
         "yes/no": (1, "sigmoid"),

@@ -60,7 +60,7 @@ class Wanted:
         fits = {"given": 1, "best-f1": 0, "cost": 2, "recall": 1}
         wrong = fits.get(what) != len(numbers)
         if not wrong and what in ("given", "recall"):
-            wrong = not 0.0 <= numbers[0] <= 1.0
+            wrong = not all(0.0 <= number <= 1.0 for number in numbers)
         if not wrong and what == "cost":
             wrong = not all(0.0 < number < float("inf") for number in numbers)
         if wrong:

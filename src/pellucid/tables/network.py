@@ -97,7 +97,7 @@ class TableNetwork:
         if not isinstance(output, list):
             return self.model
         if self._answering is None:
-            from pellucid import Model
+            from pellucid.models import Model
 
             self._answering = Model(self.model.input, output[0], name="network")
         return self._answering
@@ -321,7 +321,9 @@ class TableNetwork:
                     columns[names["probability"]] = answers.probability
                 assert answers.notes is not None
                 unusual_rows += int((answers.notes != "").sum())
-                columns[names["note"]] = np.where(answers.notes == "", None, answers.notes)
+                notes = answers.notes.copy()
+                notes[notes == ""] = None
+                columns[names["note"]] = notes
                 opened.add_answers(columns)
             if unusual_rows:
                 told(f'{_count(unusual_rows, "row")} unusual: see column "{names["note"]}".')

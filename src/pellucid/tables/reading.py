@@ -263,7 +263,7 @@ class Table:
         """
         text = str(path)
         if is_question(text):
-            table = cls("the question", text)
+            table, files, kind = cls("the question", text), list[str](), ""
         else:
             files = _files(path)
             kind = format_of(files[0])
@@ -279,12 +279,12 @@ class Table:
                 return cls.of(_sheet(files[0]), name=text)
             table = cls(text)
         try:
-            if is_question(text):
-                table._ask(text)
-            else:
+            if files:
                 table._read(files, kind)
+            else:
+                table._ask(text)
             table._look()
-            if not is_question(text) and kind in ("csv", "tsv"):
+            if kind in ("csv", "tsv"):
                 _require_columns(path, list(table.columns))
         except BaseException:
             table.close()
