@@ -138,9 +138,9 @@ def losses(answers: NumPy, truth: NumPy) -> NumPy:
 def temperature(answers: NumPy, truth: NumPy) -> float:
     """The temperature at which the log loss is least; 1 where its gain is within its standard error.
 
-    >>> sure = np.where(np.arange(100) % 4 > 0, 0.999, 0.001)  # and right in three of four cases
-    >>> truth = np.arange(100) % 2 * (np.arange(100) % 4 > 0) + (np.arange(100) % 4 == 2)
-    >>> temperature(sure, truth) > 2
+    >>> places = np.arange(100) % 4
+    >>> sure = np.where(places > 0, 0.999, 0.001)
+    >>> temperature(sure, places > 1) > 2  # it is right in three of four cases only
     True
     """
     if len(truth) < ENOUGH:
