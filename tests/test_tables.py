@@ -407,7 +407,7 @@ def test_a_missing_column_is_named_with_one_nearby():
         ("a.csv", b"", "no rows"),
         ("a.csv", b"a,b\n", "no rows"),
         ("a.csv", bytes(range(256)) * 9, "cannot be read as CSV"),
-        ("a.csv", b"a,b,c\n1,2,3\n4,5\n6,7,8,9\n", "do not all have as many values"),
+        ("a.csv", b"a,b,c\n1,2,3\n4,5\n6,7,8,9\n", "line 3 has 2, line 4 has 4"),
         ("a.parquet", b"a,b\n1,2\n", "cannot be read as Parquet"),
         ("a.jsonl", b'{"a": 1\n', "cannot be read as JSON"),
         ("a.xlsx", b"PK", "cannot be read as a spreadsheet"),

@@ -8,6 +8,7 @@ all of its values (see columns.py), and what is written out again is what was th
 from __future__ import annotations
 
 import contextlib
+import csv
 import difflib
 import glob
 import os
@@ -27,7 +28,7 @@ NumPy = np.ndarray[Any, Any]
 #: How many rows are read, answered and written at a time.
 BLOCK = 65_536
 #: How much of a table lies in memory; the rest lies on disk.
-MEMORY = "512MB"
+MEMORY = "2GB"
 #: How many columns, or rows of a column, a message names.
 NAMED = 5
 
@@ -769,15 +770,33 @@ def _as_text(value: Any) -> Any:
 
 def _require_columns(path: str | os.PathLike[str], names: list[str]) -> None:
     """One column whose name has commas in it is a table whose rows are not all of one length."""
-    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
+    if len(names) == 1 and (marks := [mark for mark in ",;\t|" if mark in names[0]]):
+        odd = _odd_lines(str(path), max(marks, key=names[0].count))
         raise FileError(
             message(
                 "the rows of this table do not all have as many values as it has columns.",
-                came=f"{path}, which begins with {names[0][:60]!r}",
+                came=f"{path}, which begins with {names[0][:60]!r}" + (f"; {odd}" if odd else ""),
                 expected="in each line one value for each column",
                 mend="look for lines with too many or too few separators; put text that has one in quotes.",
             )
         )
+
+
+def _odd_lines(path: str, mark: str) -> str:
+    """Which lines have another number of values than the first, in words."""
+    found: list[str] = []
+    try:
+        with open(path, newline="", encoding="utf-8", errors="replace") as file:
+            lines = csv.reader(file, delimiter=mark)
+            first = len(next(lines))
+            for line in lines:
+                if line and len(line) != first:
+                    found.append(f"line {lines.line_num} has {len(line)}")
+                    if len(found) > NAMED:
+                        break
+    except (OSError, csv.Error, StopIteration):
+        return ""
+    return f"the first line has {first} values, {', '.join(found[:NAMED])}" if found else ""
 
 
 def _unreadable(path: str | os.PathLike[str], kind: str, problem: str) -> FileError:
