@@ -33,7 +33,7 @@ demo: .venv/core
 	@$(BIN)/pellucid show $(DEMO)/tumours.pellucid --step 71
 
 test: .venv/dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev
 	$(BIN)/ruff check

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections import Counter
 
 # Compiled programs are kept between runs, apart from the user's own. Set before JAX is imported.
 os.environ["PELLUCID_CACHE"] = str(pathlib.Path(__file__).parent / ".pytest_cache" / "compiled")
@@ -21,6 +22,13 @@ collect_ignore_glob = ["tests/scripts/*", "tests/keras_suite/*"]
 # The first example of a property may compile, and so be slow; runs can be repeated.
 hypothesis.settings.register_profile("pellucid", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("pellucid")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest, so that no worker is left with one while the other rests."""
+    tests = Counter(item.path for item in items)
+    judges = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in judges, -tests[item.path], str(item.path)))
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """The cases of test_convolution_judge.py, run by whichever library is given (see judging.py).
 
-Layers by hand with every combination of their options, on the same numbers; and small networks, trained.
+Layers by hand with every two values of their options together, on the same numbers; and small networks,
+trained.
 """
 
 import itertools
@@ -44,7 +45,18 @@ def cases(keras):
         listed[f"{name}, outputs"] = run
 
     def crossed(**options):
-        return [dict(zip(options, each, strict=True)) for each in itertools.product(*options.values())]
+        """Options for variants: any two values of two options meet in one of them."""
+        every = list(itertools.product(*(range(len(values)) for values in options.values())))
+        meetings = {each: set(itertools.combinations(enumerate(each), 2)) for each in every}
+        missing, kept = set().union(*meetings.values()), []
+        if len(options) == 1:
+            kept = every
+        while missing:
+            kept.append(max(every, key=lambda each: len(meetings[each] & missing)))
+            missing -= meetings[kept[-1]]
+        return [
+            {name: options[name][place] for name, place in zip(options, each, strict=True)} for each in kept
+        ]
 
     for rank in (1, 2):
         paddings = ("valid", "same", "causal") if rank == 1 else ("valid", "same")

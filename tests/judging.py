@@ -14,12 +14,26 @@ import numpy as np
 HERE = pathlib.Path(__file__).parent
 #: PELLUCID_JUDGE names another interpreter to run Keras with.
 JUDGE = pathlib.Path(os.environ.get("PELLUCID_JUDGE", sys.executable))
+#: Both libraries' programs run for a moment and compile for seconds: XLA polishes them less, and those that
+#: are the same are compiled once for all judged processes. Not less than this: at level 0 initial weights are
+#: no longer those of Keras bit by bit.
+FAST = {
+    "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip(),
+    "JAX_COMPILATION_CACHE_DIR": str(HERE.parent / ".pytest_cache" / "judged"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+
+
+def surroundings(folder):
+    """The environment of a judged process: it compiles fast, and Keras writes settings into this folder."""
+    return {**os.environ, **FAST, "KERAS_HOME": str(folder / "keras")}
 
 
 def answers(script, folder):
     """What both libraries give for the cases of a file in this folder, by library: case: name: array."""
     assert JUDGE.exists(), f"the judge is missing: {JUDGE} does not exist. `make test` sets it up."
-    environment = {**os.environ, "KERAS_HOME": str(folder / "keras")}  # Keras writes settings there
+    environment = surroundings(folder)
     running = {}
     for library, python in (("keras", str(JUDGE)), ("pellucid", sys.executable)):
         command = [python, str(HERE / "judging.py"), str(HERE / script), library, str(folder)]

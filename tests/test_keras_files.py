@@ -15,7 +15,7 @@ import pytest
 
 import pellucid as keras
 from configuration_cases import configurations
-from judging import HERE, JUDGE, compare
+from judging import HERE, JUDGE, compare, surroundings
 from keras_files_cases import cases
 from pellucid import layers
 from pellucid.errors import ArgumentError, FileError, StateError
@@ -57,7 +57,7 @@ LEFT_OUT |= {"TimeDistributed", "Wrapper", "LossScaleOptimizer"}
 def found(tmp_path_factory):
     """What both libraries find in the files of both, by library: case: name: array."""
     folder = tmp_path_factory.mktemp("files")
-    environment = {**os.environ, "KERAS_HOME": str(folder / "keras")}
+    environment = surroundings(folder)
     (folder / "names.json").write_text(json.dumps(catalogued()))
     for what in ("write", "read"):
         running = {}

@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+from unittest import mock
 
 import pytest
 
+from judging import FAST
 from keras_suite import running, table
 
 pytestmark = pytest.mark.slow
@@ -15,12 +17,9 @@ FILES = running.LISTED["files"]
 @pytest.fixture(scope="module")
 def results():
     here = str(pathlib.Path(__file__).parent)
-    before = os.environ.get("PYTHONPATH", "")
-    os.environ["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [before])])
-    try:
+    path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
+    with mock.patch.dict(os.environ, {**FAST, "PYTHONPATH": path}):
         return running.in_processes(FILES)
-    finally:
-        os.environ["PYTHONPATH"] = before
 
 
 @pytest.mark.parametrize("file", FILES)

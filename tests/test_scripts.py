@@ -4,7 +4,6 @@ Each prints its results as JSON on its last line. The same seed gives the same r
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from judging import JUDGE
+from judging import JUDGE, surroundings
 
 SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.py"))
 #: How far results may differ, relative to 1 for what is smaller than 1.
@@ -49,9 +48,10 @@ class autograph:
 pytestmark = pytest.mark.slow
 
 
-def start(*command, **environment):
+def start(folder, *command, **environment):
     """Begin to run a script."""
-    environment = {**os.environ, "KERAS_BACKEND": "jax", **{k: str(v) for k, v in environment.items()}}
+    given = {name: str(value) for name, value in environment.items()}
+    environment = {**surroundings(folder), "KERAS_BACKEND": "jax", **given}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(list(map(str, command)), env=environment, **streams)
 
@@ -84,8 +84,8 @@ def same(ours, theirs, where=""):
 def test_an_unchanged_script_gives_the_results_that_it_has_with_keras(script, tmp_path):
     if "tensorflow" in script.read_text():
         (tmp_path / "tensorflow.py").write_text(TENSORFLOW)
-    theirs = start(JUDGE, script, PYTHONPATH=tmp_path, KERAS_HOME=tmp_path / "keras")
-    process = start(sys.executable, "-m", "pellucid", "run", "--open", tmp_path / "kept", script)
+    theirs = start(tmp_path, JUDGE, script, PYTHONPATH=tmp_path)
+    process = start(tmp_path, sys.executable, "-m", "pellucid", "run", "--open", tmp_path / "kept", script)
     judged, _ = results(theirs)
     ours, told = results(process)
     same(ours, judged)
@@ -94,7 +94,7 @@ def test_an_unchanged_script_gives_the_results_that_it_has_with_keras(script, tm
     if "takes what the script defines" in told:
         return
     shown = re.search(r"pellucid show (\S+) --step (\d+)", told)
-    ran = start(sys.executable, "-m", "pellucid", "show", shown[1], "--step", shown[2])
+    ran = start(tmp_path, sys.executable, "-m", "pellucid", "show", shown[1], "--step", shown[2])
     printed, told = ran.communicate()
     assert ran.returncode == 0, told
     assert printed.startswith(f"Step {shown[2]}:")
@@ -125,7 +125,7 @@ print(json.dumps(found))
 """
 
 
-def test_a_tokenizer_numbers_words_as_that_of_keras():
-    judged, _ = results(start(JUDGE, "-c", TEXTS, "keras.src.legacy.preprocessing.text"))
-    ours, _ = results(start(sys.executable, "-c", TEXTS, "pellucid.standing_in.text"))
+def test_a_tokenizer_numbers_words_as_that_of_keras(tmp_path):
+    judged, _ = results(start(tmp_path, JUDGE, "-c", TEXTS, "keras.src.legacy.preprocessing.text"))
+    ours, _ = results(start(tmp_path, sys.executable, "-c", TEXTS, "pellucid.standing_in.text"))
     same(ours, judged)
