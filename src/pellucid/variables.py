@@ -194,6 +194,19 @@ class Scope:
         #: traced to build what it uses, before it is known which variables there are.
         self.building = False
 
+    @contextlib.contextmanager
+    def standing_in(self, variable: Variable, value: Any) -> Generator[None]:
+        """Let a variable have another value within a with block."""
+        before = self.values.get(variable)
+        self.values[variable] = value
+        try:
+            yield
+        finally:
+            if before is None:
+                del self.values[variable]
+            else:
+                self.values[variable] = before
+
     def after(self, variables: Sequence[Variable]) -> tuple[Any, ...]:
         """The values of these variables now."""
         return tuple(self.values[variable] for variable in variables)

@@ -33,6 +33,8 @@ class Cell(Layer):
     gates: ClassVar[int] = 1
     #: How many arrays of `units` numbers are passed on.
     states: ClassVar[int] = 1
+    #: Whether z is just the sum of the inputs' part and the state's.
+    adds_recurrent_sums: ClassVar[bool] = True
     rows_independent = True
 
     def __init__(
@@ -585,6 +587,7 @@ class GRUCell(GatedCell):
         (2, 3)
     """
 
+    adds_recurrent_sums = False
     gates = 3
     stated = ("z", "candidate", "h")
 

@@ -33,7 +33,7 @@ from pellucid.layers.cells import (
     own_cells,
 )
 from pellucid.layers.layer import CATALOGUE, Layer
-from pellucid.variables import Variable
+from pellucid.variables import Variable, current_scope
 
 
 class _States:
@@ -209,11 +209,17 @@ class RNN(Layer):
         states = list(cast(Sequence[Any], given)) if isinstance(given, list | tuple) else [given]
         return jax.tree.map(lambda state: as_array(state).astype(self.compute_dtype), states)
 
-    def _loop(self, xs: Any, states: list[Any], counts: Any, training: bool) -> tuple[Any, list[Any], Any]:
-        """All times, the first axis of xs: the last output, the last states, and the outputs of each."""
+    def _loop(
+        self, xs: Any, states: list[Any], counts: Any, training: bool, whole: bool = False
+    ) -> tuple[Any, list[Any], Any]:
+        """All times, the first axis of xs: the last output, the last states, and the outputs of each.
+
+        The outputs of each time come only where they are needed, or `whole` says that they shall.
+        """
         # Written out, the loop repeats the output before; else the state before, which is meant to be it.
         repeats = counts is not None and self.unroll
-        whole = self.return_sequences or not self.gives_state or (counts is not None and self._masks_output)
+        whole = whole or self.return_sequences or not self.gives_state
+        whole = whole or (counts is not None and self._masks_output)
 
         def one(carry: Any, given: Any) -> Any:
             (states, previous), (x, counted) = carry, given
@@ -348,6 +354,47 @@ class _Recurrent(RNN):
     def loop_variables(self) -> list[Variable]:
         """The cells of ours draw before the loop, and assign nothing within."""
         return []
+
+    def _loop(
+        self, xs: Any, states: list[Any], counts: Any, training: bool, whole: bool = False
+    ) -> tuple[Any, list[Any], Any]:
+        """The same loop; the gradient of the recurrent kernel comes after it, in one product.
+
+        On its way back the loop finds the gradient by each time's sums, which is that by xs. The kernel's
+        is the sum over the times of (state before)^T (that gradient): one product for all of them, where
+        the loop would add up one for each time.
+        """
+        scope, kernel = current_scope(), self.cell.recurrent_kernel
+        dropped = self.cell.kept is not None and self.cell.kept[1] is not None
+        masked = counts is not None and self._masks_output
+        if (
+            scope is None
+            or scope.handed is not None
+            or dropped
+            or masked
+            or not self.cell.adds_recurrent_sums
+        ):
+            return super()._loop(xs, states, counts, training, whole)
+
+        def run(matrix: Any, xs: Any, states: Any, counts: Any) -> Any:
+            with scope.standing_in(kernel, matrix):
+                return RNN._loop(self, xs, states, counts, training, whole=True)
+
+        def forward(matrix: Any, xs: Any, states: Any, counts: Any) -> Any:
+            results, back = jax.vjp(lambda xs, states: run(matrix, xs, states, counts), xs, states)
+            outputs, first = results[2], states[0][None]
+            before = [outputs[1:], first] if self.go_backwards else [first, outputs[:-1]]
+            return results, (back, jnp.concatenate(before))
+
+        def backward(kept: Any, slopes: Any) -> Any:
+            back, before = kept
+            by_xs, by_states = back(slopes)
+            return jnp.einsum("tbi,tbj->ij", before, by_xs), by_xs, by_states, None
+
+        whole_loop: Any = jax.custom_vjp(run)
+        whole_loop.defvjp(forward, backward)
+        last, states, outputs = whole_loop(as_array(kernel), xs, states, counts)
+        return last, states, outputs if whole or self.return_sequences else None
 
     def stated_for(self) -> list[Variable]:
         """The cell's weights, which are used here."""
