@@ -1,5 +1,6 @@
 """A table to a trained network: what becomes of columns, rows and answers. scikit-learn is the judge."""
 
+import gzip
 import os
 import random
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
+import sklearn
 from sklearn import metrics
 from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.externals import _arff
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
@@ -21,6 +24,7 @@ from pellucid.tables.report import answered, area_under_roc, bootstrapped, measu
 from pellucid.tables.schema import Feature, Schema
 
 TUMOURS = Path(__file__).parents[1] / "examples" / "tumours.csv"
+TITANIC = TUMOURS.with_name("titanic.csv")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +64,22 @@ def test_the_tumours_are_those_of_scikit_learn():
     np.testing.assert_array_equal(np.column_stack(list(numbers.values())), data.data)
     assert diagnosis.tolist() == [str(data.target_names[each]) for each in data.target]
     assert list(numbers) == [name.replace(" ", "_") for name in data.feature_names]
+
+
+def test_the_passengers_are_those_of_scikit_learns_own_tests():
+    found = Path(sklearn.__file__).parent.glob("datasets/tests/data/openml/id_40945/*.arff.gz")
+    with gzip.open(next(found), "rt", encoding="utf-8") as file:
+        data = _arff.load(file)
+    with Table.open(TITANIC) as table:
+        assert list(table.columns) == [name for name, _ in data["attributes"]]
+        for place, (name, kind) in enumerate(data["attributes"]):
+            given = [line[place] for line in data["data"]]
+            if kind in ("REAL", "NUMERIC", "INTEGER"):
+                numbers = [np.nan if value is None else value for value in given]
+                np.testing.assert_array_equal(table.raw_numbers([name])[name], numbers)
+            else:
+                # A "?" in the table is a missing value here, too.
+                assert table.values(name).tolist() == [None if v in (None, "?") else v.strip() for v in given]
 
 
 def test_a_network_answers_tumours_about_as_well_as_anything_does(network):

@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pellucid.tables.contributions import Contributions as Contributions
     from pellucid.tables.network import Answers as Answers
     from pellucid.tables.network import TableNetwork as TableNetwork
     from pellucid.tables.network import load as load
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _names = {
     "Answers": "network",
+    "Contributions": "contributions",
     "Report": "report",
     "Schema": "schema",
     "TableNetwork": "network",
@@ -28,7 +30,7 @@ _names = {
     "load": "network",
 }
 
-__all__ = ["Answers", "Report", "Schema", "TableNetwork", "fit", "load"]
+__all__ = ["Answers", "Contributions", "Report", "Schema", "TableNetwork", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:
