@@ -163,10 +163,7 @@ class TableNetwork:
         threshold = require_threshold(target, threshold)
         with open_table(table) as opened:
             numbers = opened.row_numbers(self.schema.features, row)[0]
-        known: Any = self.training.get("background")
-        if not isinstance(known, list) or not known:
-            raise ArgumentError(message("this file holds no training rows to compare with.", came=self._path))
-        background = np.array(known, np.float32)  # None, where a value is missing, becomes NaN
+        background = self._background()
         place = 0
         if target.kind == "classes":
             place = int(np.argmax(outputs(self.answering, numbers[None])[0]))
@@ -186,6 +183,25 @@ class TableNetwork:
         if target.kind == "classes":
             return replace(found, unit=f"log-odds of {target.labels[place]}")
         return found
+
+    def _background(self) -> NumPy:
+        """The training rows that others are compared with; NaN where a value is missing."""
+        known: Any = self.training.get("background")
+        if not isinstance(known, list) or not known:
+            raise ArgumentError(message("this file holds no training rows to compare with.", came=self._path))
+        try:
+            rows: NumPy = np.array(known, np.float32)
+        except (TypeError, ValueError):
+            rows = np.zeros((0, 0), np.float32)
+        if rows.ndim != 2 or rows.shape[1] != len(self.schema.features):
+            raise FileError(
+                message(
+                    f"{self._path}: the training rows to compare with cannot be used.",
+                    came=f"rows of shape {rows.shape}",
+                    expected=f"{len(self.schema.features)} numbers in each",
+                )
+            )
+        return rows
 
     def _require_fitting(self) -> None:
         """Raise FileError if the network does not have a number for each feature and each answer."""

@@ -314,7 +314,7 @@ def bootstrapped(
     sign = -1.0 if name in LESS_IS_BETTER else 1.0
     found: dict[str, list[float]] = {}
     gains: list[float] = []
-    draws = max(50, min(DRAWS, int(4e6 / max(len(y), 1))))
+    draws = max(50, min(DRAWS, int(2.5e6 / max(len(y), 1))))
     for _ in range(draws):
         rows = draw.integers(0, len(y), len(y))
         mine, other = (
