@@ -129,14 +129,12 @@ def splits(name: str, frame: Any, target: str, kind: str) -> list[tuple[Any, Any
 # Contenders: each gives probabilities of yes, of each class (in the labels' order), or numbers.
 
 
-def pellucid_answers(
-    train: Any, test: Any, target: str, kind: str, positive: Any, seconds: float = 30.0
-) -> Any:
-    """Pellucid's recipe, nothing said but the target: five folds on small tables, else one network."""
+def pellucid_answers(train: Any, test: Any, target: str, kind: str, positive: Any, folds: int = 0) -> Any:
+    """Pellucid's recipe, nothing said but the target: one network."""
     from pellucid import tables
 
     yes = None if positive is None else str(positive)
-    network = tables.fit(train, target, test=test, yes=yes, kind=kind, seconds=seconds)
+    network = tables.fit(train, target, test=test, yes=yes, kind=kind, folds=folds)
     answers = network.predict(test.drop(columns=[target]))
     if kind == "number":
         return answers.answer
@@ -144,8 +142,8 @@ def pellucid_answers(
 
 
 def pellucid_folds_answers(train: Any, test: Any, target: str, kind: str, positive: Any) -> Any:
-    """The same with time for five folds."""
-    return pellucid_answers(train, test, target, kind, positive, seconds=300.0)
+    """The same with five folds, as one program."""
+    return pellucid_answers(train, test, target, kind, positive, folds=5)
 
 
 def _coded(train: Any, test: Any, target: str) -> tuple[Any, Any, list[str]]:
@@ -316,8 +314,6 @@ def main() -> None:
         frame, target, kind, _ = TABLES[table]()
         for split in range(len(splits(table, frame, target, kind))):
             for contender in contenders:
-                if contender == "pellucid-folds" and len(frame) < 2_000:
-                    continue  # a small table has folds anyway
                 command = [sys.executable, __file__, "--one", contender, table, str(split)]
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode:

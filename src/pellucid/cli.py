@@ -130,6 +130,10 @@ def fit(
     seconds: Annotated[
         float, typer.Option("--time", metavar="SECONDS", help="About how long the training may take.")
     ] = 30.0,
+    folds: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How many folds, if not as the time allows; 0: one network."),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(metavar="N", help="How often the rows are gone through.")
     ] = None,
@@ -153,13 +157,12 @@ def fit(
     from pellucid.tables.network import require_replaceable
 
     began = time.perf_counter()
+    from pellucid.tables.building import Asked
     from pellucid.tables.choosing import Wanted
     from pellucid.tables.reading import is_question
 
     file = out if out is not None else f"{_stem(table)}.pellucid"
-    recipe.require_epochs(epochs)
-    recipe.require_seconds(seconds)
-    hidden, wanted = _sizes(network), Wanted.of(threshold)
+    asked, wanted = Asked(_sizes(network), epochs, folds, seconds), Wanted.of(threshold)
     if os.path.exists(file) and os.path.exists(table) and os.path.samefile(file, table):
         raise ArgumentError(message("the network would be written over the table.", came=file))
     require_replaceable(file)
@@ -167,14 +170,12 @@ def fit(
     dropped = _columns(drop or ())
     prepared = recipe.prepare(table, target, test=test, seed=seed, leave_out=dropped, kind=known, yes=yes)
     if quiet:
-        trained = recipe.train(prepared, network=hidden, epochs=epochs, seconds=seconds, threshold=wanted)
+        trained = recipe.train(prepared, asked, threshold=wanted)
     else:
         console = _console()
         _print_data(console, prepared)
         watching = _Watching(console)
-        trained = recipe.train(
-            prepared, network=hidden, epochs=epochs, seconds=seconds, threshold=wanted, stage=watching.stage
-        )
+        trained = recipe.train(prepared, asked, threshold=wanted, stage=watching.stage)
         watching.ended(trained)
     trained.save(file)
     if quiet:
@@ -223,14 +224,11 @@ def _sizes(given: str | None) -> tuple[int, ...] | None:
     if given.strip().lower() in ("", "none", "linear"):
         return ()
     try:
-        sizes = tuple(int(part) for part in given.split(","))
+        return tuple(int(part) for part in given.split(","))
     except ValueError:
-        sizes = (0,)
-    if min(sizes) < 1 or max(sizes) > 65_536:
         raise ArgumentError(
             message("these are no hidden layers.", came=repr(given), expected='"64,32", or none')
-        )
-    return sizes
+        ) from None
 
 
 _STAGES = {

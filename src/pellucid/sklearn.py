@@ -30,6 +30,7 @@ except ImportError:
 from pellucid import run_files
 from pellucid.naming import serialize
 from pellucid.tables import choosing, recipe
+from pellucid.tables.building import Asked
 from pellucid.tables.columns import features_of
 from pellucid.tables.network import in_units
 from pellucid.tables.schema import Feature, Kind, Schema, Target
@@ -89,8 +90,8 @@ class _Network(BaseEstimator):
         empty = np.zeros(0, np.int64)
         prepared = recipe.Prepared("the rows", len(y), schema, x, y, (), train, validation, empty, seed)
         watched = recipe.Watched(self.verbose)
-        hidden = None if self.hidden is None else tuple(self.hidden)
-        found = recipe.learn(prepared, choosing.Wanted.of(0.5), watched, hidden, self.epochs)
+        asked = Asked(None if self.hidden is None else tuple(self.hidden), self.epochs)
+        found = recipe.learn(prepared, choosing.Wanted.of(0.5), watched, asked)
         self.schema_ = found.schema
         weights = {variable.path: variable.numpy() for variable in found.model.weights}
         self.run_ = run_files.Run("table", serialize(found.model), weights)

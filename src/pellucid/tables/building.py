@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pellucid.errors import ArgumentError, message
 from pellucid.tables import encoding as encodings
 from pellucid.tables.encoding import Encoding
 from pellucid.tables.schema import Kind, Target
@@ -68,13 +68,42 @@ class Recipe:
         return 6.0 * rows * self.epochs * weights * max(1, self.folds)
 
 
-def recipe_for(
-    rows: int,
-    columns: int,
-    hidden: Sequence[int] | None = None,
-    epochs: int | None = None,
-    seconds: float = 30.0,
-) -> Recipe:
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for instead of what the recipe says; None leaves it to the recipe.
+
+    Args:
+        hidden: the units of the hidden layers.
+        epochs: how often all rows are gone through.
+        folds: how many folds; 0 for one network.
+        seconds: about how long the training may take.
+    """
+
+    hidden: tuple[int, ...] | None = None
+    epochs: int | None = None
+    folds: int | None = None
+    seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        whole = [
+            ("epochs", self.epochs, 1),
+            ("folds", self.folds, 0),
+            *(("network", n, 1) for n in self.hidden or ()),
+        ]
+        for name, value, least in whole:
+            if value is not None and (
+                type(value) is not int or value < least or (name, value) == ("folds", 1)
+            ):
+                expected = "0, or 2 or more" if name == "folds" else f"whole numbers, {least} or more"
+                raise ArgumentError(message(f"{name} does not fit.", came=repr(value), expected=expected))
+        seconds: Any = self.seconds
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+            raise ArgumentError(
+                message("the time does not fit.", came=repr(seconds), expected="seconds, more than 0")
+            )
+
+
+def recipe_for(rows: int, columns: int, asked: Asked | None = None) -> Recipe:
     """The recipe for a table.
 
     Nothing is timed, so that the same table gives the same network on every machine: how long a training
@@ -83,12 +112,14 @@ def recipe_for(
     Args:
         rows: how many rows there are to learn from.
         columns: about how many columns the encoding will have.
-        hidden, epochs: what was asked for instead of the recipe's.
-        seconds: about how long the training may take.
+        asked: what was asked for instead.
 
-    >>> recipe_for(400, 30).folds, recipe_for(30_000, 500).folds, recipe_for(30_000, 500, seconds=90).folds
-    (5, 0, 5)
+    >>> recipe_for(400, 30).folds, recipe_for(30_000, 500).folds
+    (5, 0)
+    >>> recipe_for(30_000, 500, Asked(seconds=90)).folds
+    5
     """
+    asked = Asked() if asked is None else asked
     if rows < SMALL:
         batch = min(256, rows)
         steps_each = -(-rows // batch)
@@ -96,22 +127,19 @@ def recipe_for(
     else:
         passes = 16 if rows <= 30_000 else 12 if rows <= 200_000 else max(2, 2_400_000 // rows)
         found = Recipe((256, 256), True, 0.02, 0.25, 0.0, 256, passes)
-    if hidden is not None:
-        found = replace(found, hidden=tuple(hidden))
-    if epochs is not None:
-        return replace(
-            found, epochs=epochs, folds=_folds(rows, columns, replace(found, epochs=epochs), seconds)
-        )
-    if folds := _folds(rows, columns, found, seconds):
-        return replace(found, folds=folds)
+    found = replace(
+        found,
+        hidden=found.hidden if asked.hidden is None else asked.hidden,
+        epochs=found.epochs if asked.epochs is None else asked.epochs,
+    )
+    room = asked.seconds * RATE
+    folded = replace(found, folds=FOLDS if asked.folds is None else asked.folds)
+    fits = folded.work(rows, columns) <= room and rows >= FEWEST_FOR_FOLDS
+    if fits if asked.folds is None else asked.folds:
+        return folded
     # A fifth is held out first: the work is done not quite twice.
-    share = seconds * RATE / (1.8 * found.work(rows, columns))
-    return replace(found, epochs=max(2, min(found.epochs, int(found.epochs * share))))
-
-
-def _folds(rows: int, columns: int, found: Recipe, seconds: float) -> int:
-    enough = rows >= FEWEST_FOR_FOLDS
-    return FOLDS if enough and replace(found, folds=FOLDS).work(rows, columns) <= seconds * RATE else 0
+    most = int(found.epochs * room / (1.8 * found.work(rows, columns)))
+    return found if asked.epochs is not None else replace(found, epochs=max(2, min(found.epochs, most)))
 
 
 def network(made: Encoding, target: Target, recipe: Recipe) -> Any:

@@ -24,7 +24,7 @@ import numpy as np
 
 from pellucid.errors import ArgumentError, DataError, message
 from pellucid.tables import building, choosing
-from pellucid.tables.building import Recipe, recipe_for
+from pellucid.tables.building import Asked, Recipe, recipe_for
 from pellucid.tables.columns import Decided, decide, require_features, settle
 from pellucid.tables.encoding import Encoding, encoding
 from pellucid.tables.linear import LinearModel
@@ -100,6 +100,7 @@ def fit(
     test: Any = None,
     network: Sequence[int] | None = None,
     epochs: int | None = None,
+    folds: int | None = None,
     seconds: float = 30.0,
     threshold: str | float = 0.5,
     seed: int = 0,
@@ -125,6 +126,7 @@ def fit(
         test: a table of its own to measure on; otherwise a fifth of the rows is kept apart for that.
         network: the units of the hidden layers, if not the recipe's; () makes a linear network.
         epochs: how often the rows are gone through, if not as often as the recipe says.
+        folds: how many folds, if not as the time allows; 0 for one network.
         seconds: about how long the training may take, as it is reckoned beforehand: five folds are trained
             where they fit in, else one network, else one for fewer epochs.
         threshold: from which probability on the answer is yes: a number, or what it is to be chosen for on
@@ -152,40 +154,16 @@ def fit(
         >>> network.predict({"size": [2.0, 38.0]}).answer.tolist()
         ['no', 'yes']
     """
-    require_epochs(epochs)
-    require_seconds(seconds)
+    hidden = None if network is None else tuple(network)
+    asked = Asked(hidden, epochs, folds, seconds)
     wanted = choosing.Wanted.of(threshold)
     if out is not None:
         require_replaceable(out)
     prepared = prepare(table, target, test=test, seed=seed, leave_out=leave_out, kind=kind, yes=yes)
-    trained = train(
-        prepared,
-        network=network,
-        epochs=epochs,
-        seconds=seconds,
-        threshold=wanted,
-        verbose=verbose,
-        callbacks=callbacks,
-    )
+    trained = train(prepared, asked, threshold=wanted, verbose=verbose, callbacks=callbacks)
     if out is not None:
         trained.save(out)
     return trained
-
-
-def require_epochs(epochs: Any) -> None:
-    """Raise ArgumentError if a number of epochs cannot be trained."""
-    if epochs is not None and (not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1):
-        raise ArgumentError(
-            message("epochs does not fit.", came=repr(epochs), expected="a whole number, 1 or more")
-        )
-
-
-def require_seconds(seconds: Any) -> None:
-    """Raise ArgumentError if a training cannot take so long."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
-        raise ArgumentError(
-            message("the time does not fit.", came=repr(seconds), expected="seconds, more than 0")
-        )
 
 
 def prepare(
@@ -295,18 +273,14 @@ class Watched:
 
     verbose: Any = 0
     callbacks: Sequence[Any] = ()
-    #: About how long the training may take.
-    seconds: float = 30.0
     #: Called as a stage begins, with what it is for and how many epochs it has.
     stage: Callable[[str, int], Sequence[Any]] = lambda name, epochs: ()
 
 
 def train(
     prepared: Prepared,
+    asked: Asked | None = None,
     *,
-    network: Sequence[int] | None = None,
-    epochs: int | None = None,
-    seconds: float = 30.0,
     threshold: choosing.Wanted | None = None,
     verbose: Any = 0,
     callbacks: Sequence[Any] = (),
@@ -315,16 +289,16 @@ def train(
     """Train a network and a linear model, and measure both on the test rows. Arguments as for `fit`.
 
     Args:
+        asked: what was asked for instead of what the recipe says.
         stage: called as each stage of the training begins, with its name and its number of epochs; gives
             callbacks for it.
     """
     x, y = prepared.x, prepared.y
     wanted = choosing.Wanted.of(0.5) if threshold is None else threshold
     wanted.require(prepared.schema.target)
-    require_seconds(seconds)
-    watched = Watched(verbose, callbacks, seconds, stage or (lambda name, epochs: ()))
+    watched = Watched(verbose, callbacks, stage or (lambda name, epochs: ()))
     began = time.perf_counter()
-    found = learn(prepared, wanted, watched, network, epochs)
+    found = learn(prepared, wanted, watched, asked)
     seconds = time.perf_counter() - began
     schema, target = found.schema, found.schema.target
     recorded = found.model.history
@@ -397,8 +371,7 @@ def learn(
     prepared: Prepared,
     wanted: choosing.Wanted,
     watched: Watched,
-    hidden: Sequence[int] | None = None,
-    epochs: int | None = None,
+    asked: Asked | None = None,
 ) -> Learned:
     """Train with the validation rows held out, choose by them, and train on all rows but the test rows."""
     # All that draws random numbers as it is imported comes before the seed.
@@ -406,7 +379,7 @@ def learn(
 
     target, x, validation = prepared.schema.target, prepared.x, prepared.validation
     columns = sum(_columns_of(feature, len(prepared.learned)) for feature in prepared.schema.features)
-    recipe = recipe_for(len(prepared.learned), columns, hidden, epochs, watched.seconds)
+    recipe = recipe_for(len(prepared.learned), columns, asked)
     with seeded(prepared.seed):
         if recipe.folds or len(validation) == 0:
             last = _train_one(prepared, recipe, prepared.learned, watched, ALL_ROWS)
