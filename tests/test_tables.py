@@ -500,6 +500,8 @@ def test_what_is_unusual_in_a_row_is_said_and_answered_all_the_same(network, tmp
         {"seed": 2**32},
         {"kind": "maybe"},
         {"seconds": 0},
+        {"folds": 1},
+        {"network": (0,)},
         {"threshold": 2},
         {"threshold": "best"},
         {"threshold": "cost=1"},
@@ -718,6 +720,8 @@ def test_a_test_table_of_its_own_is_what_is_reported_on():
     assert network.report.network["AUC"] == pytest.approx(metrics.roc_auc_score(truth, probability))
     with pytest.raises(DataError, match="other values"):
         tables.fit(columns, "target", test={**others, "target": np.array(["ill"] * 240)})
+    with pytest.raises(DataError, match="known in no row"):
+        tables.fit(columns, "target", test={**others, "target": np.array([None] * 240)})
 
 
 def test_tables_come_from_patterns_questions_spreadsheets_and_other_encodings(tmp_path):

@@ -29,6 +29,8 @@ NumPy = np.ndarray[Any, Any]
 
 #: A number with no more different values than this has an edge at each (of classes, of numbers).
 EDGE_EACH = {"classes": 128, "number": 49}
+#: The same in a table of few rows, where numbers with more have no ramps.
+FEW = 10
 #: The most pieces of a number with more.
 PIECES = 48
 #: The fewest rows of a piece, and by how much a cut must lower the squares of the standardised target.
@@ -88,7 +90,8 @@ def encoding(features: Sequence[Feature], x: NumPy, y: NumPy, kind: Kind, ramps:
         x: rows of numbers, NaN where a value is missing.
         y: their targets: numbers of labels, or numbers.
         kind: the kind of target.
-        ramps: whether numbers get ramps; tables of few rows do better without.
+        ramps: whether all numbers get ramps; tables of few rows do better where only those of few different
+            values have them.
     """
     numbers: list[Column] = []
     pieces: list[Column] = []
@@ -114,8 +117,8 @@ def encoding(features: Sequence[Feature], x: NumPy, y: NumPy, kind: Kind, ramps:
             spread = (np.nanmax(values) - np.nanmin(values)) / 2.0
         fill[place] = median
         numbers.append(Column(place, "number", float(median), float(spread) or 1.0))
-        if ramps and feature.treatment != "yes/no":
-            edges = edges_of(values[some], targets, kind)
+        if feature.treatment != "yes/no":
+            edges = edges_of(values[some], targets, kind, ramps)
             ends = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
             pieces += [Column(place, "ramp", low, high) for low, high in ends]
     columns = (*numbers, *pieces, *categories, *missing)
@@ -138,13 +141,18 @@ def standardised(y: NumPy, kind: Kind) -> NumPy:
     return (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
-def edges_of(values: NumPy, targets: NumPy, kind: Kind) -> NumPy:
-    """Where the ramps of a number begin and end: increasing numbers, as 32-bit numbers tell them apart."""
-    there = ~np.isnan(values)
+def edges_of(values: NumPy, targets: NumPy, kind: Kind, ramps: bool = True) -> NumPy:
+    """Where the ramps of a number begin and end: increasing numbers, as 32-bit numbers tell them apart.
+
+    Without `ramps`, numbers of more than FEW different values have none.
+    """
+    there = np.isfinite(values)
     values, targets = values[there].astype(np.float32), targets[there]
     distinct = np.unique(values)
-    if len(distinct) <= EDGE_EACH["number" if kind == "number" else "classes"]:
+    if len(distinct) <= (EDGE_EACH["number" if kind == "number" else "classes"] if ramps else FEW):
         return distinct.astype(np.float64)
+    if not ramps:
+        return np.zeros(0)
     if kind == "number":
         return np.unique(np.quantile(values, np.linspace(0, 1, PIECES + 1)).astype(np.float32)).astype(float)
     cuts = tree_cuts(values, targets)

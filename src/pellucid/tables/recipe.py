@@ -192,7 +192,15 @@ def prepare(
     if test is not None:
         with open_table(test) as opened:
             more, more_y = labelled(opened, decided.schema)
-            there = ~np.isnan(more_y)
+            there = np.isfinite(more_y)
+            if not there.any():
+                raise DataError(
+                    message(
+                        f'"{target}" is known in no row of {opened.name}, so nothing can be tested on it.',
+                        came=f"{opened.rows} rows",
+                        expected="rows with a known answer",
+                    )
+                )
             parts = (*parts[:2], np.arange(len(y), len(y) + int(there.sum())))
             numbers, y = np.concatenate([numbers, more[there]]), np.concatenate([y, more_y[there]])
             name = f"{name}, tested on {opened.name}"
@@ -239,12 +247,15 @@ def labelled(table: Any, schema: Schema) -> tuple[NumPy, NumPy]:
 
 
 def label_text(label: Any) -> str:
-    """A label as text that is the same for 1, 1.0 and "1"."""
-    text = str(label)
-    with contextlib.suppress(ValueError):
-        number = float(text)
-        return f"{number:g}" if not isinstance(label, bool) else text
-    return text
+    """A label as text that is the same for 1, 1.0 and "1".
+
+    >>> label_text(1.0), label_text("1"), label_text("one"), label_text(True)
+    ('1', '1', 'one', 'True')
+    """
+    try:
+        return f"{float(str(label)):.17g}"
+    except ValueError:
+        return str(label)
 
 
 def divide(decided: Decided, y: NumPy, seed: int, apart: bool = True) -> tuple[NumPy, NumPy, NumPy]:
