@@ -111,10 +111,11 @@ def encoding(features: Sequence[Feature], x: NumPy, y: NumPy, kind: Kind, ramps:
             known = [code for code in codes.tolist() if code < len(feature.values)]
             categories += [Column(place, "category", code, 0.0) for code in known]
             continue
-        low, median, high = np.quantile(values[~absent], [0.25, 0.5, 0.75]) if not absent.all() else (0, 0, 0)
+        there = values[np.isfinite(values)]
+        low, median, high = np.quantile(there, [0.25, 0.5, 0.75]) if len(there) else (0.0, 0.0, 0.0)
         spread = high - low
-        if not spread and not absent.all():
-            spread = (np.nanmax(values) - np.nanmin(values)) / 2.0
+        if not spread and len(there):
+            spread = (there.max() - there.min()) / 2.0
         fill[place] = median
         numbers.append(Column(place, "number", float(median), float(spread) or 1.0))
         if feature.treatment != "yes/no":
