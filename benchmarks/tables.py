@@ -333,13 +333,14 @@ def main() -> None:
 def written(found: dict[str, dict[str, list[dict[str, float]]]]) -> str:
     """The results as Markdown."""
     versions = []
-    for package in ("numpy", "jax", "keras", "scikit-learn", "xgboost", "lightgbm", "catboost"):
+    names = ("numpy", "jax", "keras", "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "catboost")
+    for package in names:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions.append(f"{package} {importlib.metadata.version(package)}")
     lines = [
         "# Tables: Pellucid beside its peers",
         "",
-        "Written by `make bench-tables`. Everyone at their defaults, on the same splits, one after the other",
+        "Written by `make bench-tables`. Everyone at their defaults, on the same splits, one after the other,",
         f"on {len(os.sched_getaffinity(0))} cores ({platform.system()}, Python {platform.python_version()}; "
         f"{', '.join(versions)}). Seeds: 0.",
         "Adult: the official test rows. California: four fifths to learn from, three draws (seeds 0 to 2).",
