@@ -340,8 +340,8 @@ def written(found: dict[str, dict[str, list[dict[str, float]]]]) -> str:
     lines = [
         "# Tables: Pellucid beside its peers",
         "",
-        "Written by `make bench-tables`. Everyone at their defaults, on the same splits, one after the other,",
-        f"on {len(os.sched_getaffinity(0))} cores ({platform.system()}, Python {platform.python_version()}; "
+        "Written by `make bench-tables`. Everyone at their defaults, on the same splits, one after the",
+        f"other, on {len(os.sched_getaffinity(0))} cores ({platform.system()}, Python {platform.python_version()}; "
         f"{', '.join(versions)}). Seeds: 0.",
         "Adult: the official test rows. California: four fifths to learn from, three draws (seeds 0 to 2).",
         "Diamonds: the same, one draw, the logarithm of the price. The others: five folds. Means over the",
