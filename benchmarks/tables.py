@@ -341,8 +341,8 @@ def written(found: dict[str, dict[str, list[dict[str, float]]]]) -> str:
         "# Tables: Pellucid beside its peers",
         "",
         "Written by `make bench-tables`. Everyone at their defaults, on the same splits, one after the",
-        f"other, on {len(os.sched_getaffinity(0))} cores ({platform.system()}, Python {platform.python_version()}; "
-        f"{', '.join(versions)}). Seeds: 0.",
+        f"other, on {len(os.sched_getaffinity(0))} cores ({platform.system()}, "
+        f"Python {platform.python_version()}; {', '.join(versions)}). Seeds: 0.",
         "Adult: the official test rows. California: four fifths to learn from, three draws (seeds 0 to 2).",
         "Diamonds: the same, one draw, the logarithm of the price. The others: five folds. Means over the",
         "splits; seconds for one split, from the rows to the answers.",
