@@ -18,11 +18,17 @@ from pellucid.sklearn import NetworkClassifier, NetworkRegressor
 CHECKED = [NetworkClassifier(hidden=(8,), epochs=30), NetworkRegressor(hidden=(8,), epochs=60)]
 
 
+CHECKS = [pair for estimator in CHECKED for pair in estimator_checks_generator(estimator)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("estimator", "check"),
-    [pair for estimator in CHECKED for pair in estimator_checks_generator(estimator)],
-    ids=str,
+    CHECKS,
+    # Names that are the same in every process.
+    ids=[
+        f"{number}-{type(each).__name__}-{check.func.__name__}" for number, (each, check) in enumerate(CHECKS)
+    ],
 )
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
