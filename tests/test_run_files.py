@@ -21,7 +21,7 @@ from pellucid.errors import FileError, PellucidError
 def small_network():
     draw = np.random.default_rng(0)
     size = draw.normal(size=40)
-    return tables.fit({"size": size, "large": np.where(size > 0, "yes", "no")}, "large", epochs=1)
+    return tables.fit({"size": size, "large": np.where(size > 0, "yes", "no")}, "large", epochs=1, folds=0)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,15 @@ def file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(file):
     return run_files.read(file)
+
+
+def layers(described):
+    return described["model"]["config"]["layers"]
+
+
+def hidden(described):
+    """The description of a dense layer."""
+    return next(layer for layer in layers(described) if layer["name"] == "hidden_1")
 
 
 def zipped(members, compression=zipfile.ZIP_STORED):
@@ -177,14 +186,14 @@ def test_a_size_that_is_not_there_is_refused_before_it_is_reserved(file, tmp_pat
 
 def test_a_layer_of_a_billion_units_is_refused_before_it_is_built(file, tmp_path):
     def enormous(described):
-        described["model"]["layers"][2]["config"]["units"] = 10**12
+        hidden(described)["config"]["units"] = 10**12
 
     run = run_files.read(rewritten(file, tmp_path / "x.pellucid", enormous))
     with pytest.raises(FileError, match="1,000,000,000,000"):
         run_files.build(run)
 
     def wide(described):
-        described["model"]["layers"][0]["config"]["batch_shape"] = [None, 10**12]
+        layers(described)[0]["config"]["batch_shape"] = [None, 10**12]
 
     run = run_files.read(rewritten(file, tmp_path / "x.pellucid", wide))
     with pytest.raises(FileError):
@@ -203,24 +212,22 @@ CHANGES = {
     "a scale that is text": lambda d: d["schema"]["features"][0].update(scale="1"),
     "a spread of nothing": lambda d: d["schema"]["target"].update(spread=0),
     "counts that are text": lambda d: d["training"].update(counts=["many"]),
-    "a regularizer from elsewhere": lambda d: d["model"]["layers"][2]["config"].update(
+    "a regularizer from elsewhere": lambda d: hidden(d)["config"].update(
         kernel_regularizer={"module": "os", "class_name": "system", "config": {}}
     ),
     "labels that are lists": lambda d: d["schema"]["target"].update(labels=[[], []]),
     "a report without measures": lambda d: d["report"].pop("network"),
     "a report of another kind": lambda d: d["report"].update(kind="number"),
-    "a layer that does not exist": lambda d: d["model"]["layers"][2].update(class_name="os.system"),
-    "a layer without a name": lambda d: d["model"]["layers"][2].pop("class_name"),
-    "layers that are no list": lambda d: d["model"].update(layers={"a": 1}),
-    "a layer that is no layer": lambda d: d["model"]["layers"].append(3),
-    "no layers": lambda d: d["model"].update(layers=[]),
-    "an argument that does not exist": lambda d: d["model"]["layers"][2]["config"].update(evil=1),
-    "an activation that does not exist": lambda d: d["model"]["layers"][2]["config"].update(
-        activation="exec"
-    ),
-    "units that are text": lambda d: d["model"]["layers"][2]["config"].update(units="many"),
-    "one unit more": lambda d: d["model"]["layers"][2]["config"].update(units=33),
-    "one layer less": lambda d: d["model"]["layers"].pop(2),
+    "a layer that does not exist": lambda d: hidden(d).update(class_name="os.system"),
+    "a layer without a name": lambda d: hidden(d).pop("class_name"),
+    "layers that are no list": lambda d: d["model"]["config"].update(layers={"a": 1}),
+    "a layer that is no layer": lambda d: layers(d).append(3),
+    "no layers": lambda d: d["model"]["config"].update(layers=[]),
+    "an argument that does not exist": lambda d: hidden(d)["config"].update(evil=1),
+    "an activation that does not exist": lambda d: hidden(d)["config"].update(activation="exec"),
+    "units that are text": lambda d: hidden(d)["config"].update(units="many"),
+    "one unit more": lambda d: hidden(d)["config"].update(units=33),
+    "one layer less": lambda d: layers(d).remove(hidden(d)),
     "two features more": lambda d: d["schema"]["features"].append(
         {**d["schema"]["features"][0], "name": "z"}
     ),
