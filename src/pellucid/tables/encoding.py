@@ -227,7 +227,7 @@ def layers(made: Encoding, row: Any) -> Any:
         row: a symbolic input of shape (rows, features).
     """
     from pellucid import ops
-    from pellucid.layers import Concatenate, Normalization, ReLU
+    from pellucid.layers import Concatenate, Normalization
 
     absent = ops.isnan(row)
     filled = ops.where(absent, made.fill, row)
@@ -248,7 +248,7 @@ def layers(made: Encoding, row: Any) -> Any:
     if ramps := made.of("ramp"):
         low, width = bounds(ramps)
         rising = Normalization(mean=low, variance=width, name="between_edges")(taken(ramps))
-        rest.append(ReLU(max_value=1.0, name="ramps")(rising))
+        rest.append(ops.clip(rising, 0.0, 1.0))
     if categories := made.of("category"):
         codes = np.array([each.low for each in categories], np.float32)
         rest.append(ops.cast(ops.equal(taken(categories), codes), "float32"))
