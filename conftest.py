@@ -33,8 +33,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def fresh_names_and_seeds():
-    """Start every test and every example alike."""
+    """Start every test and every example alike, in the same folder."""
+    folder = os.getcwd()
     forget_names()
     set_random_seed(0)
     yield
     set_floatx("float32")
+    os.chdir(folder)
