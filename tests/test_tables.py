@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from pellucid import tables
+from pellucid.callbacks import Callback
 from pellucid.errors import ArgumentError, DataError, FileError
 from pellucid.tables import choosing, recipe
 from pellucid.tables.building import Asked
@@ -717,6 +718,7 @@ def test_a_test_table_of_its_own_is_what_is_reported_on():
     columns, others = messy(0), messy(3)
     network = tables.fit(columns, "target", test=others, epochs=6)
     assert network.report.rows == {"train": 192, "validation": 48, "test": 240}
+    assert network.training["rows_without_target"] == 0
     truth = np.array([network.schema.target.labels.index(label) for label in others["target"]])
     probability = network.predict(others).probability
     assert network.report.network["AUC"] == pytest.approx(metrics.roc_auc_score(truth, probability))
@@ -724,6 +726,24 @@ def test_a_test_table_of_its_own_is_what_is_reported_on():
         tables.fit(columns, "target", test={**others, "target": np.array(["ill"] * 240)})
     with pytest.raises(DataError, match="known in no row"):
         tables.fit(columns, "target", test={**others, "target": np.array([None] * 240)})
+
+
+def test_ctrl_c_while_dropout_is_tried_keeps_what_there_is_and_trains_no_more():
+    class Stop(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    stages = []
+
+    def stage(name, epochs):
+        stages.append(name)
+        return [Stop()] if name == "without dropout" else []
+
+    prepared = recipe.prepare(messy(2), "target")
+    network = recipe.train(prepared, Asked(epochs=3, folds=0), stage=stage)
+    assert stages == ["held out", "without dropout"]
+    assert network.interrupted
+    assert np.isfinite(network.predict(messy(2)).answer).all()
 
 
 def test_tables_come_from_patterns_questions_spreadsheets_and_other_encodings(tmp_path):

@@ -599,7 +599,7 @@ def _shell(name: str) -> str:
 
 def _print_data(console: Console, prepared: Prepared) -> None:
     rows, schema = prepared.rows, prepared.schema
-    known = len(prepared.y)
+    known = prepared.known
     console.print(f"[bold]Table[/]     {_safe(prepared.name)}: {prepared.table_rows:,} rows")
     if known < prepared.table_rows:
         console.print(
@@ -643,7 +643,8 @@ def _print_columns(console: Console, schema: Schema, counts: Sequence[int]) -> N
     if plain:
         more = f" and {len(plain) - 40} more" if len(plain) > 40 else ""
         console.print(f"          numbers: {_safe(', '.join(plain[:40]))}{more}", soft_wrap=True)
-    for feature in [each for each in schema.features if each.name not in plain][:40]:
+    told = [each for each in schema.features if each.note or each.treatment != "number"]
+    for feature in told[:40]:
         what = "yes or no" if feature.treatment == "yes/no" else feature.treatment
         note = f"; {feature.note}" if feature.note else ""
         console.print(f"          {_safe(feature.name)}: {what}{_safe(note)}", soft_wrap=True)

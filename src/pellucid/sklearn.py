@@ -238,7 +238,7 @@ def _held_out(y: NumPy, kind: Kind, seed: int) -> tuple[NumPy, NumPy]:
     if rows < FEWEST_TO_HOLD_OUT:
         return np.arange(rows), np.zeros(0, np.int64)
     draw = np.random.default_rng(seed)
-    groups = [np.arange(rows)] if kind == "number" else [np.flatnonzero(y == each) for each in np.unique(y)]
+    groups = recipe.groups_of(y, kind)
     held = [draw.permutation(group)[: round(recipe.VALIDATION_PART * len(group))] for group in groups]
     validation = np.sort(np.concatenate(held))
     return np.setdiff1d(np.arange(rows), validation), validation

@@ -231,12 +231,8 @@ class Table:
         rows: how many rows there are.
     """
 
-    def __init__(self, name: str, question: str = "") -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        #: The SQL question that gave it, if one did.
-        self.question = question
-        #: The encoding of a text file, if it was not UTF-8.
-        self.encoding = ""
         self._folder = tempfile.mkdtemp(prefix="pellucid-")
         # DuckDB puts what does not fit into memory into the folder. It may not fetch anything.
         self._connection: Any = duckdb.connect(
@@ -264,7 +260,7 @@ class Table:
         """
         text = str(path)
         if is_question(text):
-            table, files, kind = cls("the question", text), list[str](), ""
+            table, files, kind = cls("the question"), list[str](), ""
         else:
             files = _files(path)
             kind = format_of(files[0])
@@ -321,7 +317,6 @@ class Table:
                 if place + 1 < len(encodings) and _is_about_encoding(str(problem)):
                     continue
                 raise _unreadable(self.name, kind, str(problem)) from None
-            self.encoding = encoding
             return
 
     @classmethod

@@ -57,7 +57,6 @@ class Prepared:
         seed: what everything random was and will be drawn from.
         numbers: the number of each row of x in the table, from 1.
         notes: what was noticed in the table that its user should know.
-        tested_apart: whether the test rows are of the table, and not of another.
     """
 
     name: str
@@ -72,12 +71,16 @@ class Prepared:
     seed: int
     numbers: NumPy | None = None
     notes: tuple[str, ...] = ()
-    tested_apart: bool = True
 
     @property
     def rows(self) -> dict[str, int]:
         """How many rows each part has."""
         return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
+
+    @property
+    def known(self) -> int:
+        """How many rows of the table have a known target; test rows of another table are not of it."""
+        return len(self.y) if self.numbers is None else len(self.numbers)
 
     @property
     def learned(self) -> NumPy:
@@ -215,7 +218,7 @@ def prepare(
         facts = {"low": float(seen.min()), "high": float(seen.max()), "spread": float(seen.std()) or 1.0}
         schema = replace(schema, target=replace(schema.target, mean=float(seen.mean()), **facts))
     notes = choosing.noticed(schema, x, y, parts)
-    return Prepared(name, rows, schema, x, y, decided.counts, *parts, seed, numbered, notes, test is None)
+    return Prepared(name, rows, schema, x, y, decided.counts, *parts, seed, numbered, notes)
 
 
 def labelled(table: Any, schema: Schema) -> tuple[NumPy, NumPy]:
@@ -264,9 +267,8 @@ def divide(decided: Decided, y: NumPy, seed: int, apart: bool = True) -> tuple[N
     Without `apart`, none is kept for the test: its rows come from another table.
     """
     draw = np.random.default_rng(seed)
-    groups = [np.flatnonzero(y == number) for number in range(len(decided.counts))] or [np.arange(len(y))]
     parts: tuple[list[NumPy], ...] = ([], [], [])
-    for group in groups:
+    for group in groups_of(y, decided.schema.target.kind):
         order = draw.permutation(group)
         test = max(1, round(TEST_PART * len(order))) if apart else 0
         validation = max(1, round(VALIDATION_PART * (len(order) - test)))
@@ -332,7 +334,7 @@ def train(
         "table": prepared.name,
         "table_rows": prepared.table_rows,
         "rows": prepared.rows,
-        "rows_without_target": prepared.table_rows - len(y) if prepared.tested_apart else 0,
+        "rows_without_target": prepared.table_rows - prepared.known,
         "counts": list(prepared.counts),
         "seed": prepared.seed,
         "recipe": {**vars(found.recipe), "hidden": list(found.recipe.hidden)},
@@ -384,7 +386,10 @@ def learn(
     watched: Watched,
     asked: Asked | None = None,
 ) -> Learned:
-    """Train with the validation rows held out, choose by them, and train on all rows but the test rows."""
+    """Train on all rows but the test rows, and choose by answers for rows that were not trained on.
+
+    These are the folds' own, or of validation rows that a first network was not given.
+    """
     # All that draws random numbers as it is imported comes before the seed.
     import pellucid.models  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
@@ -398,15 +403,18 @@ def learn(
         else:
             first = _train_one(prepared, recipe, prepared.train, watched, HELD_OUT)
             judged, answers = validation, answers_of(first.model, x[validation])
+            stopped = first.stopped
             if _tries_without_dropout(target.kind, recipe, first):
                 without = replace(recipe, dropout=0.0)
                 second = _train_one(prepared, without, prepared.train, watched, WITHOUT_DROPOUT)
+                stopped = second.stopped
                 others, truth = answers_of(second.model, x[validation]), prepared.targets[validation]
                 if np.mean((others - truth) ** 2) < np.mean((answers - truth) ** 2):
                     first, answers, recipe = second, others, without
-            last = (
-                first if first.stopped else _train_one(prepared, recipe, prepared.learned, watched, ALL_ROWS)
-            )
+            if stopped:
+                last = replace(first, stopped=True)  # Ctrl-C: what there is by now is kept
+            else:
+                last = _train_one(prepared, recipe, prepared.learned, watched, ALL_ROWS)
     chosen = choosing.Chosen(threshold=0.5)
     if answers is not None:
         chosen = choosing.choose(target, answers, prepared.y[judged], wanted)
@@ -471,15 +479,21 @@ def _train_one(prepared: Prepared, recipe: Recipe, rows: NumPy, watched: Watched
     return _Trained(model, rows, len(made.columns), stopped, apart)
 
 
+def groups_of(y: NumPy, kind: Kind) -> list[NumPy]:
+    """The places of the rows of each class, of which each part of a division gets its share; or of all."""
+    if kind == "number":
+        return [np.arange(len(y))]
+    return [np.flatnonzero(y == each) for each in np.unique(y)]
+
+
 def _fold_of(y: NumPy, kind: Kind, folds: int, seed: int) -> NumPy:
     """The fold of each row; of each class the same part is in each."""
     fold = np.zeros(len(y), np.int64)
     if not folds:
         return fold
     draw = np.random.default_rng(seed + 1)
-    groups = [np.arange(len(y))] if kind == "number" else [np.flatnonzero(y == each) for each in np.unique(y)]
     start = 0
-    for group in groups:
+    for group in groups_of(y, kind):
         fold[draw.permutation(group)] = (np.arange(len(group)) + start) % folds
         start += len(group)
     return fold
