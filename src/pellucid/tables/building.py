@@ -31,6 +31,10 @@ SMALL = 2_000
 FOLDS, FEWEST_FOR_FOLDS = 5, 40
 #: About how many multiplications and additions a second two cores do.
 RATE = 4e10
+#: The part of the rows to learn from that is held out from a first network.
+VALIDATION_PART = 0.2
+#: Dropout is tried against none where a training is no more than this many multiplications.
+TRIED = 4e12
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Recipe:
         batch: rows in a batch.
         epochs: how often all rows are gone through.
         folds: how many members the network has; 0 is one network without more ado.
+        tries: whether single networks for held-out rows first say if dropout helps.
     """
 
     hidden: tuple[int, ...]
@@ -56,6 +61,7 @@ class Recipe:
     batch: int
     epochs: int
     folds: int = 0
+    tries: bool = False
 
     def steps(self, rows: int) -> int:
         """How many steps train on so many rows."""
@@ -103,7 +109,7 @@ class Asked:
             )
 
 
-def recipe_for(rows: int, columns: int, asked: Asked | None = None) -> Recipe:
+def recipe_for(rows: int, columns: int, asked: Asked | None = None, kind: Kind = "yes/no") -> Recipe:
     """The recipe for a table.
 
     Nothing is timed, so that the same table gives the same network on every machine: how long a training
@@ -113,6 +119,7 @@ def recipe_for(rows: int, columns: int, asked: Asked | None = None) -> Recipe:
         rows: how many rows there are to learn from.
         columns: about how many columns the encoding will have.
         asked: what was asked for instead.
+        kind: what is answered. For numbers, dropout is tried against none: it may well do harm.
 
     >>> recipe_for(400, 30).folds, recipe_for(30_000, 500).folds
     (5, 0)
@@ -132,13 +139,20 @@ def recipe_for(rows: int, columns: int, asked: Asked | None = None) -> Recipe:
         hidden=found.hidden if asked.hidden is None else asked.hidden,
         epochs=found.epochs if asked.epochs is None else asked.epochs,
     )
+    found = replace(found, tries=kind == "number" and len(found.hidden) > 0)
+    found = replace(found, tries=found.tries and found.work(rows, columns) <= TRIED)
     room = asked.seconds * RATE
-    folded = replace(found, folds=FOLDS if asked.folds is None else asked.folds)
-    fits = folded.work(rows, columns) <= room and rows >= FEWEST_FOR_FOLDS
+    once = (1 - VALIDATION_PART) * found.work(rows, columns)
+    # Few rows held out say too little of dropout to overrule folds by it.
+    folded = replace(
+        found, folds=FOLDS if asked.folds is None else asked.folds, tries=found.tries and rows >= SMALL
+    )
+    whole = folded.work(rows, columns) + (2 * once if folded.tries else 0.0)
+    fits = whole <= room and rows >= FEWEST_FOR_FOLDS
     if fits if asked.folds is None else asked.folds:
         return folded
-    # A fifth is held out first: the work is done not quite twice.
-    most = int(found.epochs * room / (1.8 * found.work(rows, columns)))
+    held_out = (2 if found.tries else 1) * once
+    most = int(found.epochs * room / (held_out + found.work(rows, columns)))
     return found if asked.epochs is not None else replace(found, epochs=max(2, min(found.epochs, most)))
 
 

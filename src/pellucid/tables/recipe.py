@@ -7,7 +7,8 @@
 A fifth of the rows are test rows, which training never touches. The others train and validate: with five
 folds each row is answered by a member that was not trained on it; without, a fifth is held out from a first
 network, and then the network is trained on all of them. These answers say how sure the network may be
-(calibration), from which probability on yes is said (threshold), and without folds whether dropout helps.
+(calibration) and from which probability on yes is said (threshold). Of numbers, two networks say at first
+whether dropout helps.
 """
 
 from __future__ import annotations
@@ -33,9 +34,7 @@ from pellucid.tables.reading import NumPy
 from pellucid.tables.report import report
 from pellucid.tables.schema import Feature, Kind, Schema
 
-TEST_PART = VALIDATION_PART = 0.2
-#: Of numbers, dropout is tried against none where a training is no more than this many multiplications.
-TRIED = 4e12
+TEST_PART = 0.2
 #: The stages of a training.
 HELD_OUT, WITHOUT_DROPOUT, ALL_ROWS = "held out", "without dropout", "all rows"
 #: How many training rows come along for explanations.
@@ -271,7 +270,7 @@ def divide(decided: Decided, y: NumPy, seed: int, apart: bool = True) -> tuple[N
     for group in groups_of(y, decided.schema.target.kind):
         order = draw.permutation(group)
         test = max(1, round(TEST_PART * len(order))) if apart else 0
-        validation = max(1, round(VALIDATION_PART * (len(order) - test)))
+        validation = max(1, round(building.VALIDATION_PART * (len(order) - test)))
         for part, rows in zip(
             parts, np.split(order, [len(order) - test - validation, len(order) - test]), strict=True
         ):
@@ -393,28 +392,22 @@ def learn(
     # All that draws random numbers as it is imported comes before the seed.
     import pellucid.models  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
-    target, x, validation = prepared.schema.target, prepared.x, prepared.validation
+    target, validation = prepared.schema.target, prepared.validation
     columns = sum(_columns_of(feature, len(prepared.learned)) for feature in prepared.schema.features)
-    recipe = recipe_for(len(prepared.learned), columns, asked)
+    recipe = recipe_for(len(prepared.learned), columns, asked, target.kind)
+    answers = None
     with seeded(prepared.seed):
-        if recipe.folds or len(validation) == 0:
-            last = _train_one(prepared, recipe, prepared.learned, watched, ALL_ROWS)
-            judged, answers = prepared.learned, last.apart
+        first = None
+        if len(validation) and (recipe.tries or not recipe.folds):
+            first, answers = _held_out(prepared, recipe, watched)
+            recipe = replace(recipe, dropout=first.dropout)
+        if first is not None and first.stopped:
+            # Ctrl-C: what there is by now is kept.
+            last, recipe = first, replace(recipe, folds=0)
         else:
-            first = _train_one(prepared, recipe, prepared.train, watched, HELD_OUT)
-            judged, answers = validation, answers_of(first.model, x[validation])
-            stopped = first.stopped
-            if _tries_without_dropout(target.kind, recipe, first):
-                without = replace(recipe, dropout=0.0)
-                second = _train_one(prepared, without, prepared.train, watched, WITHOUT_DROPOUT)
-                stopped = second.stopped
-                others, truth = answers_of(second.model, x[validation]), prepared.targets[validation]
-                if np.mean((others - truth) ** 2) < np.mean((answers - truth) ** 2):
-                    first, answers, recipe = second, others, without
-            if stopped:
-                last = replace(first, stopped=True)  # Ctrl-C: what there is by now is kept
-            else:
-                last = _train_one(prepared, recipe, prepared.learned, watched, ALL_ROWS)
+            last = _train_one(prepared, recipe, prepared.learned, watched, ALL_ROWS)
+    judged = validation if last.apart is None else prepared.learned
+    answers = answers if last.apart is None else last.apart
     chosen = choosing.Chosen(threshold=0.5)
     if answers is not None:
         chosen = choosing.choose(target, answers, prepared.y[judged], wanted)
@@ -437,6 +430,7 @@ class _Trained:
     model: Any
     rows: NumPy
     columns: int
+    dropout: float
     stopped: bool
     #: With folds, for each row the answer of the member that was not trained on it.
     apart: NumPy | None = None
@@ -476,7 +470,7 @@ def _train_one(prepared: Prepared, recipe: Recipe, rows: NumPy, watched: Watched
     if recipe.folds:
         members = outputs(model, x, members=True)[np.arange(len(x)), fold]
         apart = members if members.shape[1] > 1 else members[:, 0]
-    return _Trained(model, rows, len(made.columns), stopped, apart)
+    return _Trained(model, rows, len(made.columns), recipe.dropout, stopped, apart)
 
 
 def groups_of(y: NumPy, kind: Kind) -> list[NumPy]:
@@ -499,10 +493,22 @@ def _fold_of(y: NumPy, kind: Kind, folds: int, seed: int) -> NumPy:
     return fold
 
 
-def _tries_without_dropout(kind: Kind, recipe: Recipe, first: _Trained) -> bool:
-    if kind != "number" or not recipe.dropout or not recipe.hidden or first.stopped:
-        return False
-    return recipe.work(len(first.rows), first.columns) < TRIED
+def _held_out(prepared: Prepared, recipe: Recipe, watched: Watched) -> tuple[_Trained, NumPy]:
+    """Train a single network without the validation rows, and give its answers for them.
+
+    Where that is to be tried, a second is trained without dropout, and the better is given.
+    """
+    x, truth = prepared.x[prepared.validation], prepared.targets[prepared.validation]
+    single = replace(recipe, folds=0)
+    first = _train_one(prepared, single, prepared.train, watched, HELD_OUT)
+    answers = answers_of(first.model, x)
+    if not recipe.tries or first.stopped:
+        return first, answers
+    second = _train_one(prepared, replace(single, dropout=0.0), prepared.train, watched, WITHOUT_DROPOUT)
+    others = answers_of(second.model, x)
+    if np.mean((others - truth) ** 2) < np.mean((answers - truth) ** 2):
+        return second, others
+    return replace(first, stopped=second.stopped), answers
 
 
 def answers_of(model: Any, x: NumPy) -> NumPy:
