@@ -1,8 +1,8 @@
 """Builds the page that shows a training, from frontend/ into the package.
 
-It runs when Pellucid is built or installed from its sources, and does nothing if the page is there and what it
-is made of has not changed. Node comes from a package, so nothing need be installed beforehand. Without a network
-the package is built without the page, and says so; with PELLUCID_PAGE=required that is an error.
+It runs when Pellucid is built or installed from its sources, and does nothing if the page is there and what
+it is made of has not changed. Node comes from a package, so nothing need be installed beforehand. Without a
+network the package is built without the page, and says so; with PELLUCID_PAGE=required that is an error.
 """
 
 from __future__ import annotations
