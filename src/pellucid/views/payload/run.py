@@ -17,7 +17,7 @@ from pellucid.views.payload.step import ratio, states
 from pellucid.views.plots.curve import thinned
 
 NumPy = np.ndarray[Any, Any]
-#: How many columns of the rows are told about, and how many values each at most is looked at.
+#: How many columns of the rows are told about.
 COLUMNS = 200
 #: How many points the log has, at most.
 POINTS = 4_000
@@ -269,7 +269,7 @@ def _target(y: Any) -> dict[str, Any]:
     values = table[:, 0]
     if bool(np.isin(values, (0, 1)).all()):
         return found | {"kind": "yes/no", "counts": [int((values == each).sum()) for each in (0, 1)]}
-    if array.dtype.kind in "iu" and 0 <= int(values.min()) and int(values.max()) < CLASSES:
+    if array.dtype.kind in "iu" and int(values.min()) >= 0 and int(values.max()) < CLASSES:
         return found | {"kind": "classes", "counts": [int(each) for each in np.bincount(values)]}
     known = values[np.isfinite(values)].astype(np.float64)
     if not len(known):

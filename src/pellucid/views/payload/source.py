@@ -33,7 +33,7 @@ class Opened:
         return self.step.updates
 
     def array(self, what: str, path: str) -> NumPy | None:
-        """Weights, gradients, updates, or what the optimizer remembers; None if it remembers no such thing."""
+        """Weights, gradients, updates, or what the optimizer remembers; or None."""
         step = self.step
         if what in ("weights", "gradients", "updates"):
             return {"weights": step.weights, "gradients": step.gradients, "updates": self.updates}[what][path]

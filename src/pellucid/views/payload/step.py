@@ -46,7 +46,6 @@ def step(source: Source, step: int) -> dict[str, Any]:
         "exact": it.exact,
         "agreement": told.agreement(it),
         "batch_of": _batch_of(source, it, places, right),
-        "places": places.astype(np.int32),
         "followed": followed,
         "followed_said": because.removeprefix(", "),
         "cost": it.cost,
@@ -93,6 +92,7 @@ def _batch_of(source: Source, it: Any, places: NumPy, right: NumPy | None) -> di
     several = "" if isinstance(it.outputs, np.ndarray) else "of the first of several outputs"
     return {
         "size": it.rows_count,
+        "places": places.astype(np.int32),
         "rows": None if it.rows is None else np.asarray(it.rows)[places],
         "numbers": None if it.numbers is None else np.asarray(it.numbers)[places],
         "columns": [str(each) for each in it.columns],
@@ -302,7 +302,7 @@ def _bias(opened: Opened, column: Neurons) -> dict[str, Any] | None:
     if not column.bias_path:
         return None
     return {
-        what: f4(np.ravel(opened.array(what, column.bias_path))[column.drawn])
+        what: f4(np.ravel(_array(opened, what, column.bias_path))[column.drawn])
         for what in ("weights", "gradients", "updates")
     }
 
@@ -362,21 +362,21 @@ def formulas(source: Source, step: int, example: int | None) -> dict[str, Any]:
     """The formulas of the cost, of an example's loss, and of what the units that are drawn gave for it."""
     opened = source.opened(step)
     it = opened.step
-    example = it.followed if example is None else example
-    it.require_example(example)
+    one: int = it.followed if example is None else example
+    it.require_example(one)
     found: dict[str, Any] = {}
     stating: set[str] = set()
     left_out = 0
-    for layer, reference in _references(opened, example):
+    for layer, reference in _references(opened, one):
         if len(found) >= FORMULAS:
             left_out += 1
             continue
         with contextlib.suppress(ArgumentError):
-            found[reference] = told_formula(reference, it.formula(reference, example=example))
+            found[reference] = told_formula(reference, it.formula(reference, example=one))
             stating.add(layer)
     layers = [each.name for each in opened.network[0] if each.layer is not None]
     return {
-        "example": example,
+        "example": one,
         "formulas": found,
         "unstated": [name for name in layers if name not in stating and not left_out],
         "left_out": left_out,

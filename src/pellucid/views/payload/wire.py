@@ -4,8 +4,8 @@
     head              JSON, filled up with spaces to a multiple of 8 bytes
     arrays            each at a multiple of 8 bytes, little-endian
 
-In the JSON an array is {"$array": [type, shape, where it begins, from the end of the head]}, and a number that
-is not finite is {"$number": "nan"}. Keys of dicts that begin with "$" have it doubled.
+In the JSON an array is {"$array": [type, shape, where it begins, from the end of the head]}, and a number
+that is not finite is {"$number": "nan"}. Keys of dicts that begin with "$" have it doubled.
 """
 
 from __future__ import annotations
