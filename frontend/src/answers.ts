@@ -115,16 +115,20 @@ export interface Step {
   sentence: string;
   exact: boolean;
   agreement: string;
-  places: Tensor;
   batch_of: {
     size: number;
+    places: Tensor;
     rows: Tensor | null;
     numbers: Tensor | null;
     columns: string[];
     x: Tensor | null;
     x_said: string;
     y: Tensor | null;
+    y_said: string;
     outputs: Tensor | null;
+    outputs_said: string;
+    kind: "probability" | "class" | "number" | "other";
+    right_count: number | null;
     losses: Tensor | null;
     shares: Tensor | null;
     weight: Tensor | null;

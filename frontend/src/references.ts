@@ -86,5 +86,5 @@ export function isWeight(step: Step, of: string): boolean {
 
 /** The place in the arrays of an example of the batch. */
 export function placeOf(step: Step, example: number): number {
-  return list(step.places).indexOf(example);
+  return list(step.batch_of.places).indexOf(example);
 }

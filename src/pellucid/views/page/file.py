@@ -19,7 +19,7 @@ import numpy as np
 
 from pellucid.errors import ArgumentError, DataError, PellucidError, StateError, message
 from pellucid.views import html, payload
-from pellucid.views.page import markup
+from pellucid.views.page import markup, withheld
 from pellucid.writing import require_writable, written_whole
 
 #: How many steps are chosen besides the first of each epoch, and how many epochs begin among the chosen, at most.
@@ -30,7 +30,7 @@ FEW = 300
 SAMPLE = 8
 DATA = ("all", "sample", "none")
 #: What a step is asked first; the example is the one that it follows.
-OF_STEP = ("step", "formulas", "descent", "boundary", "layers")
+OF_STEP = ("step", "formulas", "boundary", "layers")
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,16 @@ def made(
     return markup.document(name, source, page.packed(), html.history(history)), found, left_out
 
 
+def _first(history: Any) -> int:
+    """The first step that can still be opened."""
+    return int(history.replay.record.settled().first_step())
+
+
 def _step_of(history: Any, number: Any) -> int:
     """The number of a step, counted from the end if it is negative."""
     if isinstance(number, bool) or not hasattr(number, "__index__"):
         raise ArgumentError(message("a step is a whole number.", came=repr(number)))
-    first, count = history.first_step, history.steps
+    first, count = _first(history), history.steps
     found = int(number) + (count if int(number) < 0 else 0)
     if not first <= found < count:
         raise ArgumentError(
@@ -129,7 +134,7 @@ def _wanted(history: Any, steps: int | Iterable[int] | None, told: Mapping[int, 
         raise ArgumentError(
             message("steps are numbers of steps, or how many are chosen.", came=repr(steps), expected="[0, 10, -1], or 60")
         )
-    first, count = history.first_step, history.steps
+    first, count = _first(history), history.steps
     chosen = [first, count - 1, *told, *_striking(history)]
     if steps is None and count - first <= FEW:
         return list(dict.fromkeys([*chosen, *_spread(range(first, count))]))
@@ -150,7 +155,7 @@ def _striking(history: Any) -> list[int]:
     """Steps that people look for: the first whose cost is no number, that of the largest cost, the largest rise."""
     log = history.log
     steps, cost = log["step"], np.asarray(log["cost"], np.float64)
-    within = steps >= history.first_step
+    within = steps >= _first(history)
     steps, cost = steps[within], cost[within]
     found: list[int] = []
     lost = np.flatnonzero(~np.isfinite(cost))
@@ -178,7 +183,7 @@ def _spread(numbers: Sequence[int]) -> list[int]:
 
 def _left_out(history: Any, found: Sequence[int], wanted: int, data: str, budget_mb: float) -> str:
     """What the file does not hold."""
-    count = history.steps - history.first_step
+    count = history.steps - _first(history)
     said: list[str] = []
     if len(found) < count:
         why = f", as many as {budget_mb:g} MB hold" if len(found) < wanted else ""
@@ -234,14 +239,14 @@ class _Page:
         if self.data == "all":
             return answer
         if name == "step":
-            return payload.with_rows(answer, SAMPLE if self.data == "sample" else 0)
+            return withheld.step_with(answer, SAMPLE if self.data == "sample" else 0)
         if name in ("formulas", "formula", "weight", "boundary"):
             if self.data == "none":
                 raise DataError(message("the rows were left out of this file, and this shows some of them."))
             if name == "boundary":
-                return payload.with_points(answer, 10 * SAMPLE)
+                return withheld.boundary_with(answer, 10 * SAMPLE)
             if name == "weight":
-                return payload.with_pushes(answer, SAMPLE)
+                return withheld.weight_with(answer, SAMPLE)
         return answer
 
     def add_step(self, number: int) -> None:
@@ -273,10 +278,12 @@ class _Page:
                 return
 
     def _more(self, number: int, opened: Mapping[str, Any], round_: int) -> Iterator[str]:
-        strongest = opened.get("strongest", [])
+        if "error" in opened:
+            return
+        strongest = opened["strongest"]
         if round_ < len(strongest) and self.data != "none":
             yield payload.question("weight", step=number, of=strongest[round_])
-        places = [int(each) for each in np.asarray(opened.get("places", []))]
+        places = [int(each) for each in np.asarray(opened["batch_of"]["places"])]
         if self.data != "none" and round_ % 2 and round_ // 2 < len(places):
             by_loss = opened["batch_of"]["losses"]
             order = np.argsort(-np.nan_to_num(np.asarray(by_loss), nan=np.inf)) if by_loss is not None else places
