@@ -1,1 +1,1 @@
-"""The page of a training, and its carriers: a file, a server, a cell of a notebook. They carry answers, and compute none."""
+"""The page of a training, and what carries its answers: a file, a server, a cell of a notebook."""
