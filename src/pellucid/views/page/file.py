@@ -28,9 +28,8 @@ FEW = 300
 #: How many rows of a batch come along where a sample is asked for.
 SAMPLE = 8
 DATA = ("all", "sample", "none")
-#: What a step is asked first; the example is the one that it follows.
-OF_STEP = ("step", "formulas", "descent", "boundary")
-#: Then so many weights, and in as many rounds more of them and more examples; of so many arrays their spread.
+#: Of a step so many weights come along first, then, in as many rounds, more of them and more examples; of so
+#: many arrays it comes along how they spread over time.
 FIRST_WEIGHTS, MORE, ARRAYS = 4, 64, 24
 
 
@@ -229,7 +228,8 @@ class _Page:
         """What is about the whole run; it comes along whatever the budget."""
         self.run = self.answers.answer("run")
         self.keep("run", self.run)
-        for question in ("log", "norms", "surface"):
+        self.pair = self.run["pair"] if len(self.run["pair"]) == 2 else None
+        for question in ("log", "norms", "surface", payload.question("surface", weights=self.pair)):
             self.ask(question)
         for weights in self.run["weights"][:ARRAYS]:
             self.ask(payload.question("spread", of=weights["path"]))
@@ -283,9 +283,10 @@ class _Page:
             return
         kept, seen, room = dict(self.kept), set(self.seen), self.room
         opened = self.ask(payload.question("step", step=number))
-        for name in OF_STEP[1:]:
-            extra = {"example": opened.get("followed", 0)} if name == "formulas" else {}
-            self.ask(payload.question(name, step=number, **extra))
+        self.ask(payload.question("formulas", step=number, example=opened.get("followed", 0)))
+        for weights in (None, self.pair):
+            self.ask(payload.question("descent", step=number, weights=weights))
+        self.ask(payload.question("boundary", step=number))
         if self.room < 0 and self.steps:
             self.kept, self.seen, self.room, self.full = kept, seen, room, True
             return
