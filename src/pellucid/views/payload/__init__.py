@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pellucid.views.payload import run, step, weights
+from pellucid.views.payload import boundary, cost, run, step, weights
 from pellucid.views.payload.questions import QUESTIONS as QUESTIONS
 from pellucid.views.payload.questions import parsed as parsed
 from pellucid.views.payload.questions import question as question
@@ -34,6 +34,9 @@ _ANSWERS: Mapping[str, Callable[..., Any]] = {
     "layers": weights.layers,
     "tensor": weights.tensor,
     "spread": weights.spread,
+    "boundary": boundary.boundary,
+    "surface": cost.surface,
+    "descent": cost.descent,
 }
 
 

@@ -117,7 +117,8 @@ def first_output(it: Any) -> tuple[Any, Any]:
     """What the model gave, and what that was compared with; of several outputs the first."""
     if isinstance(it.outputs, np.ndarray):
         return it.outputs, it.y
-    outputs: Any = list(it.outputs.values()) if isinstance(it.outputs, dict) else list(it.outputs)
+    outputs: Any = it.outputs
+    outputs = [outputs[name] for name in sorted(outputs)] if isinstance(outputs, dict) else list(outputs)
     several = it.y if isinstance(it.y, list) else [it.y]
     return outputs[0] if isinstance(outputs[0], np.ndarray) else outputs, several[0]
 

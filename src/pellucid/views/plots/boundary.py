@@ -522,6 +522,8 @@ def _spread(values: NumPy, grid: int) -> NumPy:
 
 def _one_array(outputs: Any, which: int | None) -> NumPy:
     """The outputs of a model with one output, or one of several, shape (rows, numbers)."""
+    if which is not None and isinstance(outputs, dict):
+        outputs = [outputs[name] for name in sorted(outputs)]
     if which is not None and isinstance(outputs, list | tuple):
         if not 0 <= which < len(outputs):
             raise ArgumentError(
