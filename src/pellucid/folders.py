@@ -112,7 +112,8 @@ class Folder:
         beginning = Replay(self.replay.engine, record, self.replay.trained, self.replay.described)
         # Batches are files of their own.
         data = "none" if batches else "auto"
-        self._guarded(lambda: keeping.save(self.folder / RUN, beginning, [], {}, final, data=data))
+        nothing = keeping.of_history([], {}, (), 0.5)
+        self._guarded(lambda: keeping.save(self.folder / RUN, beginning, nothing, final, data))
         self.begun = True
 
     def read(self, step: int) -> State:

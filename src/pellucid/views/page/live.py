@@ -32,11 +32,6 @@ class Watched(Protocol):
     """What is asked of the history of a training that runs."""
 
     @property
-    def steps(self) -> int:
-        """How many steps were started, as far as they are recorded."""
-        ...
-
-    @property
     def epoch(self) -> list[int]:
         """The epochs that have ended."""
         ...
@@ -89,7 +84,7 @@ class Live:
         self._by_step = False
         #: Whether the training waits here.
         self._waits = False
-        self._ended: str | None = None
+        self._ended: Progress | None = None
         self._known = Progress()
         self._told_at = self._since = time.monotonic()
         self._saved = SAVED
@@ -101,7 +96,7 @@ class Live:
         """How far the training is, as far as it has said."""
         known, target = self._known, self._target
         if self._ended is not None:
-            return Progress(known.steps, known.epochs, known.cost, "ended", self._ended)
+            return self._ended
         if self._waits and target is not None and target <= known.steps:
             return Progress(known.steps, known.epochs, known.cost, "paused", f"Paused before step {known.steps:,}.")
         said = "" if target is None else "Pausing." if target <= known.steps else f"Until step {target:,}."
@@ -160,11 +155,10 @@ class Live:
         target = self._target
         return None if target is None else max(1, target - steps)
 
-    def ended(self, said: str) -> None:
+    def ended(self, progress: Progress) -> None:
         """The training is over."""
-        self._note(max(self._known.steps, self.history.steps), time.monotonic(), wait=True)
         with self._lock:
-            self._ended, self._target = said, None
+            self._ended, self._target = progress, None
 
     def _paused(self, steps: int) -> bool:
         return self._target is not None and self._target <= steps and not self.desk.closed

@@ -74,12 +74,12 @@ class View:
         self.token = secrets.token_urlsafe(32)
         self.url = f"http://127.0.0.1:{self.port}/#token={self.token}"
         self.desk = Desk(payload.Answers(history).bytes)
-        #: The training, while it runs; None of one that had ended before.
+        #: The training that is watched; None of one that had ended before.
         self.live = None if tell is None else Live(self.desk, history, tell)
         self.running = self.live is not None
         self.over = threading.Event()
         self._ended = Progress()
-        if self.live is None:
+        if not self.running:
             self._work("")
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -110,6 +110,8 @@ class View:
         said = said or (f"Ended after {history.steps:,} steps." if history.steps else "")
         self._ended = Progress(history.steps, epochs, history.last_cost(wait=True), "ended", said)
         self.running = False
+        if self.live is not None:
+            self.live.ended(self._ended)
         self.desk.work(payload.Answers(history).bytes)
 
     def ended(self, said: str = "") -> None:
@@ -120,7 +122,7 @@ class View:
     @property
     def progress(self) -> Progress:
         """How far the training is."""
-        return self.live.progress if self.live is not None and self.running else self._ended
+        return self._ended if self.live is None else self.live.progress
 
     def show(self) -> None:
         """Open the page in the browser, where there is one with windows."""
@@ -210,16 +212,18 @@ def _show(url: str) -> None:
 # HTTP.
 
 
-class _Protocol(H11Protocol):
-    """Logs no addresses, since a token may stand in them, whatever the process does with its logs."""
+# What is wrong with a request is told to who sent it. Logs get nothing of it, however the process keeps them:
+# they would be full of what others try, and hold the token.
+_log = logging.getLogger("pellucid.view")
+_log.addHandler(logging.NullHandler())
+_log.propagate = False
+logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
 
+
+class _Protocol(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.access_log = False
-
-
-# What goes wrong with a request is told to who sent it, and not on the terminal.
-logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
+        self.logger, self.access_log = _log, False
 
 
 class _Refused(Exception):  # noqa: N818
