@@ -379,11 +379,11 @@ def malformed(random, port, token):
     if kind == 2:
         return b"GET /" + b"a" * random.randrange(70_000, 200_000) + b" HTTP/1.1\r\n\r\n", False
     if kind == 3:
-        return good[:-4] + b"\r\nX: " + b"y" * random.randrange(70_000, 200_000) + b"\r\n\r\n", False
+        return good[:-4] + b"\r\nX: " + b"y" * random.randrange(70_000, 200_000), True
     if kind == 4:
         return good.replace(b"HTTP/1.1", random.choice([b"HTTP/9.9", b"HTTQ/1.1", b"", b"HTTP/1.1 x"])), True
     if kind == 5:
-        name = random.choice([b"Content-Length: -1", b"Content-Length: 1e9", b"Transfer-Encoding: lies", b" : x"])
+        name = random.choice([b"Content-Length: -1", b"Content-Length: 1e9", b"Transfer-Encoding: lies", b"x y: z"])
         return good[:-2] + name + b"\r\n\r\n", True
     if kind == 6:
         body = random.randbytes(random.randrange(0, 300))
@@ -405,15 +405,16 @@ def test_a_thousand_malformed_requests_and_it_still_answers(view, page):
     statuses = set()
     for _ in range(1_000):
         sent, half = malformed(dice, own.port, own.token)
-        with raw(own.port) as connection, contextlib.suppress(ConnectionError):
-            connection.sendall(sent)
+        # It may hang up at any time, but must not keep who asks waiting.
+        with raw(own.port) as connection:
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(sent)
             if half:
-                connection.shutdown(socket.SHUT_WR)
-            answer = read(connection)
-            if answer:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_WR)
+            if answer := read(connection):
                 statuses.add(int(answer.split(b" ", 2)[1]))
-    assert statuses <= {400, 403, 404, 405, 409, 413, 431}
-    assert 400 in statuses
+    assert statuses == {400}
     assert own.answer("run") == before
 
 

@@ -215,8 +215,7 @@ def _show(url: str) -> None:
 # What is wrong with a request is told to who sent it. Logs get nothing of it, however the process keeps them:
 # they would be full of what others try, and hold the token.
 _log = logging.getLogger("pellucid.view")
-_log.addHandler(logging.NullHandler())
-_log.propagate = False
+_log.setLevel(logging.CRITICAL + 1)
 logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
 
 
