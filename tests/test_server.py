@@ -88,7 +88,9 @@ def page():
 def trained():
     seeds.set_random_seed(0)
     x = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "tanh"), keras.layers.Dense(1, "sigmoid")])
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(3, "tanh"), keras.layers.Dense(1, "sigmoid")]
+    )
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     return model.fit(x, (x[:, 0] > 0).astype("float32"), epochs=5, verbose=0)
 
@@ -200,12 +202,40 @@ def test_a_foreign_origin_is_refused(view, page, origin):
 
 
 STRANGE = [
-    "/../../etc/passwd", "/page.js/../../../pyproject.toml", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc/passwd",
-    "/built/page.js", "//etc/passwd", "/%2fetc%2fpasswd", "/..\\..\\etc\\passwd", "/%5c..%5c..", "/page.js%00",
-    "/page.js%0a", "/page%2ejs", "/./page.js", "/page.js/", "/PAGE.JS", "/api", "/api/", "/api/ask/", "/api//ask",
-    "/api/ask%0a", "/%61pi/ask?q=run", "/api/ask;q=run", "/server.py", "/api/../page.js", "/%c0%ae%c0%ae/etc/passwd",
-    "/file:///etc/passwd", "/?/../../etc/passwd"[:2].strip("?") + "etc/passwd", "/favicon.ico", "/index.html",
-]  # fmt: skip
+    r"/../../etc/passwd",
+    r"/page.js/../../../pyproject.toml",
+    r"/%2e%2e/%2e%2e/etc/passwd",
+    r"/..%2f..%2fetc/passwd",
+    r"/built/page.js",
+    r"//etc/passwd",
+    r"/%2fetc%2fpasswd",
+    r"/..\..\etc\passwd",
+    r"/%5c..%5c..",
+    r"/page.js%00",
+    r"/page.js%0a",
+    r"/page%2ejs",
+    r"/./page.js",
+    r"/page.js/",
+    r"/PAGE.JS",
+    r"/api",
+    r"/api/",
+    r"/api/ask/",
+    r"/api//ask",
+    r"/api/ask%0a",
+    r"/%61pi/ask?q=run",
+    r"/api/ask;q=run",
+    r"/server.py",
+    r"/api/../page.js",
+    r"/%c0%ae%c0%ae/etc/passwd",
+    r"/file:///etc/passwd",
+    r"/etc/passwd?/",
+    r"/favicon.ico",
+    r"/index.html",
+    r"http://127.0.0.1/etc/passwd",
+    r"file:///etc/passwd",
+    r"*",
+    r"etc/passwd",
+]
 
 
 @pytest.mark.parametrize("path", STRANGE)
@@ -221,7 +251,9 @@ def test_only_a_closed_table_of_addresses_is_served(view, path):
     assert b"root:" not in answer
 
 
-@pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "POST", "GET", "BREW"])
+@pytest.mark.parametrize(
+    "method", ["HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "POST", "GET", "BREW"]
+)
 def test_wrong_methods_are_refused(view, page, method):
     own = page(view)
     for path in ("/", "/page.js", "/api/ask", "/api/events", "/api/poll", "/api/control"):
@@ -297,7 +329,15 @@ def test_answers_are_those_of_the_payload(view, page, trained):
 
 def test_what_is_refused_is_told_in_the_familys_words(view, page, trained):
     own = page(view)
-    for question in ("nothing", "step?step=20", "step?step=-1", "step", "", "step?step=\x00", "step?step=%FF"):
+    for question in (
+        "nothing",
+        "step?step=20",
+        "step?step=-1",
+        "step",
+        "",
+        "step?step=\x00",
+        "step?step=%FF",
+    ):
         with pytest.raises(PellucidError) as refused:
             payload.Answers(trained).bytes(question)
         response = own.asked(question)
@@ -383,7 +423,9 @@ def malformed(random, port, token):
     if kind == 4:
         return good.replace(b"HTTP/1.1", random.choice([b"HTTP/9.9", b"HTTQ/1.1", b"", b"HTTP/1.1 x"])), True
     if kind == 5:
-        name = random.choice([b"Content-Length: -1", b"Content-Length: 1e9", b"Transfer-Encoding: lies", b"x y: z"])
+        name = random.choice(
+            [b"Content-Length: -1", b"Content-Length: 1e9", b"Transfer-Encoding: lies", b"x y: z"]
+        )
         return good[:-2] + name + b"\r\n\r\n", True
     if kind == 6:
         body = random.randbytes(random.randrange(0, 300))
@@ -401,7 +443,7 @@ def malformed(random, port, token):
 def test_a_thousand_malformed_requests_and_it_still_answers(view, page):
     own = page(view)
     dice = random.Random(20)
-    before = own.answer("run")
+    before = own.asked("run").content
     statuses = set()
     for _ in range(1_000):
         sent, half = malformed(dice, own.port, own.token)
@@ -415,7 +457,7 @@ def test_a_thousand_malformed_requests_and_it_still_answers(view, page):
             if answer := read(connection):
                 statuses.add(int(answer.split(b" ", 2)[1]))
     assert statuses == {400}
-    assert own.answer("run") == before
+    assert own.asked("run").content == before
 
 
 def test_who_goes_away_is_not_waited_for():
@@ -481,7 +523,9 @@ def test_answers_are_kept_within_bounds(monkeypatch):
 
 def told(text):
     """The events of a stream."""
-    return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
+    return [
+        json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")
+    ]
 
 
 def test_of_a_training_that_has_ended_events_and_poll_say_so_once(view, page, trained):
@@ -518,7 +562,7 @@ def test_a_training_that_has_ended_cannot_be_controlled(view, page):
 
 
 class Watching(Callback):
-    """Pauses a training before its first step, and lets a function drive its page from a thread of its own."""
+    """Pauses a training before its first step, and lets a function drive its page from another thread."""
 
     def __init__(self, drive, paused=True):
         super().__init__()
@@ -641,7 +685,13 @@ def fitted(table, fit, normalized=False, callbacks=None, stream=None, compiling=
     seeds.set_random_seed(3)
     between = [keras.layers.BatchNormalization()] if normalized else []
     model = keras.Sequential(
-        [keras.Input((4,)), keras.layers.Dense(5, "tanh"), *between, keras.layers.Dropout(0.3), keras.layers.Dense(1)]
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(5, "tanh"),
+            *between,
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(1),
+        ]
     )
     model.compile("adam", "mse", metrics=["mae"], **(compiling or {}))
     given = table if stream is None else (stream(*table),)
@@ -681,7 +731,9 @@ def test_who_looks_on_changes_nothing(table, tmp_path, way, normalized):
     alone = fitted(table, unwatched, normalized, **options)
     if "record" in options:
         options["record"] = "another"
-    asked = fitted(table, lambda model, *args, **rest: watched(model, wander, *args, **rest), normalized, **options)
+    asked = fitted(
+        table, lambda model, *args, **rest: watched(model, wander, *args, **rest), normalized, **options
+    )
     require_same(asked, alone)
 
 
@@ -728,7 +780,9 @@ def test_questions_are_answered_while_it_runs(table, classifier):
     history = model.fit(*table, epochs=600, verbose=0, callbacks=[asking], view=UNSEEN)
     assert all(asking.done.values())
     assert 0 < payload.decode(steps["run"].result(0).content)["steps"] < history.steps
-    assert payload.decode(steps["step?step=1"].result(0).content)["cost"] == pytest.approx(history.log["cost"][1])
+    assert payload.decode(steps["step?step=1"].result(0).content)["cost"] == pytest.approx(
+        history.log["cost"][1]
+    )
     with pytest.raises(ArgumentError):
         steps["nothing"].result(0)
     history.view(**UNSEEN).close()
@@ -787,13 +841,16 @@ def test_the_page_knows_whether_the_training_runs(table, classifier, tmp_path, m
     history.view(**UNSEEN).close()
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{", b"[]", b"null", b'"pause"', b'{"do": "stop"}', b'{"do": 1}', b'{"do": "until"}', b'{"do": "until", '
-     b'"step": "9"}', b'{"do": "until", "step": true}', b'{"do": "until", "step": 1.0}', b'{"do": "until", "step": -1}',
-     b'{"do": "until", "step": 0}', b'{"do": "pause", "step": 3}', b'{"do": "pause", "more": 3}', b"[" * 900,
-     b"\xff\xfe", b'{"do": "pause"}' + b" " * 2_000, b'{"do": "until", "step": 1e400}'],
-)  # fmt: skip
+NO_COMMANDS = [
+    *(b"", b"{", b"[]", b"null", b'"pause"', b"\xff\xfe", b"[" * 900, b'{"do": "pause"}' + b" " * 2_000),
+    *(b'{"do": "stop"}', b'{"do": 1}', b'{"do": "until"}', b'{"do": "until", "step": "9"}'),
+    *(b'{"do": "until", "step": true}', b'{"do": "until", "step": 1.0}', b'{"do": "until", "step": -1}'),
+    *(b'{"do": "until", "step": 0}', b'{"do": "until", "step": 1e400}', b'{"do": "pause", "step": 3}'),
+    *(b'{"do": "pause", "more": 3}', b'{"do": "until", "step": ' + b"9" * 900 + b"}"),
+]
+
+
+@pytest.mark.parametrize("body", NO_COMMANDS)
 def test_what_is_no_command_is_refused(body):
     desk = Desk(str.encode)
 
@@ -1102,6 +1159,8 @@ history = model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0, view={"open_bro
 history.view(open_browser=False).desk.ask("run").result()
 print("the end")
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE * 2)
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=PATIENCE * 2
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "the end"

@@ -491,7 +491,9 @@ class History(callbacks.History):
         if view is None or view.closed:
             if self._running:
                 raise StateError(
-                    message("the training is still running.", mend="fit(..., view=True) shows it while it does.")
+                    message(
+                        "the training is still running.", mend="fit(..., view=True) shows it while it does."
+                    )
                 )
             view = self._view = View(self, port)
         if open_browser:
@@ -575,7 +577,7 @@ def to_view(view: Any) -> Mapping[str, Any] | None:
             message(
                 "view is unknown.",
                 came=repr(view),
-                expected='True, False, or the arguments of history.view: {"open_browser": False, "port": 8080}',
+                expected='True, False, or arguments of history.view: {"open_browser": False, "port": 8080}',
             )
         )
     return cast(Mapping[str, Any], asked)

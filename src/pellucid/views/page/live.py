@@ -1,9 +1,9 @@
 """A training that is watched while it runs.
 
-All that is computed for the page is computed on the thread that trains, at the edges of its chunks of steps: so
-nothing is read while it is written, and the numbers of the training are the same, bit for bit, whoever looks on.
-While it runs, questions take a tenth of its time at most; while it is paused, all of it. Where nobody has a page
-open, the edge costs one look at the clock.
+All that is computed for the page is computed on the thread that trains, at the edges of its chunks of steps:
+so nothing is read while it is written, and the numbers of the training are the same, bit for bit, whoever
+looks on. While it runs, questions take a tenth of its time at most; while it is paused, all of it. Where
+nobody has a page open, the edge costs one look at the clock.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ class Live:
         if self._ended is not None:
             return self._ended
         if self._waits and target is not None and target <= known.steps:
-            return Progress(known.steps, known.epochs, known.cost, "paused", f"Paused before step {known.steps:,}.")
+            return Progress(
+                known.steps, known.epochs, known.cost, "paused", f"Paused before step {known.steps:,}."
+            )
         said = "" if target is None else "Pausing." if target <= known.steps else f"Until step {target:,}."
         return Progress(known.steps, known.epochs, known.cost, "running", said)
 

@@ -1,7 +1,8 @@
 """The page over HTTP: `history.view()`, `pellucid open FILE` and `fit(..., view=True)`.
 
-It listens on this machine only, and answers only who knows the token that is in its address. What it serves is
-a closed table of addresses: no path of a file comes from outside. Answers are computed elsewhere (desk, live).
+It listens on this machine only, and answers only who knows the token that is in its address. What it serves
+is a closed table of addresses: no path of a file comes from outside. Answers are computed elsewhere (desk,
+live).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import secrets
 import socket
 import threading
 import time
-import webbrowser
 import weakref
+import webbrowser
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -180,7 +181,9 @@ def watch(history: Any, port: int, tell: Callable[[str], None]) -> View:
 def _listen(port: int) -> socket.socket:
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 2**16:
         raise ArgumentError(
-            message("there is no such port.", came=repr(port), expected="0 to 65535; 0 takes one that is free")
+            message(
+                "there is no such port.", came=repr(port), expected="0 to 65535; 0 takes one that is free"
+            )
         )
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -286,7 +289,9 @@ class _App:
     def _require_token(self, given: list[str]) -> None:
         same = len(given) == 1 and secrets.compare_digest(given[0].encode(), self.view.token.encode())
         if not same:
-            raise _Refused(403, "StateError", "the token is missing or wrong: open the address as it was printed.")
+            raise _Refused(
+                403, "StateError", "the token is missing or wrong: open the address as it was printed."
+            )
         if self.view.live is not None:
             self.view.live.heard = time.monotonic()
 
@@ -315,7 +320,9 @@ class _App:
             return Response(answer.content, media_type=media)
         tag = f'"{answer.digest}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-        known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
+        known = [
+            each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")
+        ]
         if tag in known:
             return Response(status_code=304, headers=headers)
         return Response(answer.content, media_type=media, headers=headers)
@@ -478,7 +485,8 @@ _UNBUILT = f"""<!doctype html>
 <head><meta charset="utf-8"><title>Pellucid: not built</title><link rel="icon" href="data:,"></head>
 <body>
 <h1>The page has not been built</h1>
-<p>Pellucid runs from its source here, and the page's script is made from it once. In the folder of the source:</p>
+<p>Pellucid runs from its source here, and the script of the page is made from it once.
+In the folder of the source:</p>
 <pre>{html.escape(TO_BUILD)}</pre>
 <p>Then load this page again: the training is still there.</p>
 </body>
