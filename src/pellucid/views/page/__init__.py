@@ -1,6 +1,9 @@
-"""The page that shows a training: it asks questions, and what carries it brings the answers.
+"""The page of a training, and its carriers: a file, a server, a notebook. They carry answers, and compute none.
 
-desk    questions that wait, and the one thread at a time that answers them
-live    a training that is watched while it runs: it answers at the edges of its chunks, and can be paused
-server  the page over HTTP, on this machine only
+markup    the page as HTML
+file      the page as one file, with the answers to chosen questions
+withheld  answers without the rows that shall stay at home
+server    the page over HTTP, on this machine only
+desk      questions that wait, and the one thread at a time that answers them
+live      a training that is watched while it runs, and can be paused
 """

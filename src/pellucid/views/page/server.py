@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import html
 import json
 import logging
 import math
 import os
+import re
 import secrets
 import socket
 import threading
@@ -22,7 +22,6 @@ import time
 import weakref
 import webbrowser
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import uvicorn
@@ -33,12 +32,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pellucid.errors import ArgumentError, PellucidError, ShapeError, StateError, message
 from pellucid.views import payload
+from pellucid.views.page import markup
 from pellucid.views.page.desk import Answer, Desk
 from pellucid.views.page.live import Live, Progress
 
-BUILT = Path(__file__).parent / "built"
-#: How to build the page, where it is missing.
-TO_BUILD = "make page"
 #: Sent with every answer: nothing comes from elsewhere, nobody frames it, and nobody keeps it.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -298,15 +295,23 @@ class _App:
     # The page itself, which holds no data.
 
     async def _page(self, request: Request) -> Response:
-        if not (BUILT / "page.js").is_file():
-            return HTMLResponse(_UNBUILT)
-        return HTMLResponse(_page(self.view.running))
+        try:
+            markup.built(markup.SCRIPT)
+        except StateError as error:
+            return HTMLResponse(markup.unbuilt(str(error)))
+        return HTMLResponse(markup.served({"kind": "server", "live": self.view.running}))
 
     async def _script(self, request: Request) -> Response:
-        return _built("page.js", "text/javascript")
+        return self._built(markup.SCRIPT, "text/javascript")
 
     async def _style(self, request: Request) -> Response:
-        return _built("page.css", "text/css")
+        return self._built(markup.STYLE, "text/css")
+
+    def _built(self, name: str, media: str) -> Response:
+        try:
+            return Response(markup.built(name), media_type=media)
+        except StateError as error:
+            raise _Refused(404, "StateError", str(error)) from None
 
     # Answers.
 
@@ -416,7 +421,7 @@ def _one(request: Request, name: str) -> str:
 
 
 def _whole(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) < 16):
+    if not re.fullmatch(r"-?[0-9]{1,15}", value):
         raise _Refused(400, "ArgumentError", message(f"{name} is a whole number.", came=repr(value[:40])))
     return int(value)
 
@@ -451,44 +456,3 @@ async def _command(request: Request) -> dict[str, Any]:
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _built(name: str, media: str) -> Response:
-    try:
-        return Response((BUILT / name).read_bytes(), media_type=media)
-    except OSError:
-        raise _Refused(404, "FileError", f"the page has not been built: {TO_BUILD}") from None
-
-
-def _page(live: bool) -> str:
-    source = json.dumps({"kind": "server", "live": live})
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Pellucid</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="/page.css">
-</head>
-<body>
-<noscript>This page shows a training with a script of its own, which your browser does not run.</noscript>
-<script id="pellucid-source" type="application/json">{source}</script>
-<script src="/page.js"></script>
-</body>
-</html>
-"""
-
-
-_UNBUILT = f"""<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>Pellucid: not built</title><link rel="icon" href="data:,"></head>
-<body>
-<h1>The page has not been built</h1>
-<p>Pellucid runs from its source here, and the script of the page is made from it once.
-In the folder of the source:</p>
-<pre>{html.escape(TO_BUILD)}</pre>
-<p>Then load this page again: the training is still there.</p>
-</body>
-</html>
-"""

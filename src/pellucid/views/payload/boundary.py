@@ -91,7 +91,7 @@ def _require_table(it: Any) -> None:
 
 
 def _rows(source: Source, it: Any) -> tuple[NumPy, NumPy | None, NumPy, NumPy]:
-    """Rows, their targets or None, and which training rows and which examples of the batch these are, or -1."""
+    """Rows, their targets or None, and which training rows and examples of the batch these are, or -1."""
     trained = source.history.replay.trained
     size = it.rows_count
     if trained is None or trained.rows is None:
