@@ -422,7 +422,7 @@ def malformed(random, port, token):
     if kind == 3:
         return good[:-4] + b"\r\nX: " + b"y" * random.randrange(70_000, 200_000), True
     if kind == 4:
-        return good.replace(b"HTTP/1.1", random.choice([b"HTTP/9.9", b"HTTQ/1.1", b"", b"HTTP/1.1 x"])), True
+        return good.replace(b"HTTP/1.1", random.choice([b"HTTP/99", b"HTTQ/1.1", b"", b"HTTP/1.1 x"])), True
     if kind == 5:
         name = random.choice(
             [b"Content-Length: -1", b"Content-Length: 1e9", b"Transfer-Encoding: lies", b"x y: z"]

@@ -50,6 +50,8 @@ HEADERS = {
 TELLING, AT_LEAST = 0.1, 15.0
 #: How long a poll waits for news, and how long a command may be.
 POLLING, COMMAND = 1.0, 1_000
+#: The number of a step is no larger.
+LARGEST = 10**15
 #: How long closing may take.
 CLOSING = 5.0
 
@@ -444,6 +446,7 @@ async def _command(request: Request) -> dict[str, Any]:
         or not set(asked) <= {"do", "step"}
         or isinstance(step, bool)
         or not isinstance(step, int)
+        or abs(step) > LARGEST
     ):
         raise _Refused(
             400,
