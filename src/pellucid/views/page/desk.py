@@ -166,6 +166,12 @@ class Desk:
             asked.give(_closed())
         if self._worker is not None and self._worker is not threading.current_thread():
             self._worker.join(timeout)
+        self._answering = _refuse  # what was opened to answer is let go
+        self.forget()
+
+
+def _refuse(question: str) -> bytes:
+    raise _closed()
 
 
 def _closed() -> StateError:

@@ -89,6 +89,7 @@ class View:
                 http=_Protocol,
                 ws="none",
                 lifespan="off",
+                workers=1,
                 log_config=None,
                 proxy_headers=False,
                 server_header=False,
@@ -184,7 +185,8 @@ def _listen(port: int) -> socket.socket:
                 "there is no such port.", came=repr(port), expected="0 to 65535; 0 takes one that is free"
             )
         )
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sends small answers at once (TCP_NODELAY).
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
             # A port is free as soon as nobody listens there, though old connections are still ending.
