@@ -562,6 +562,15 @@ def test_a_training_that_has_ended_cannot_be_controlled(view, page):
 # Live.
 
 
+class Reached:
+    """What a gate asks of a history."""
+
+    compilations = 0
+
+    def reached(self, wait=False):
+        return 0, 0.5
+
+
 class Watching(Callback):
     """Pauses a training before its first step, and lets a function drive its page from another thread."""
 
@@ -859,14 +868,8 @@ NO_COMMANDS = [
 def test_what_is_no_command_is_refused(body):
     desk = Desk(str.encode)
 
-    class History:
-        steps, epoch, compilations = 0, (), 0
-
-        def last_cost(self, wait=False):
-            return None
-
     view = server.View.__new__(server.View)
-    view.live, view.port, view.token = Live(desk, History(), print), 1, "token"
+    view.live, view.port, view.token = Live(desk, Reached(), print), 1, "token"
     view.running, view.over = True, threading.Event()
     request = httpx.Request(
         "POST", "http://127.0.0.1:1/api/control", content=body, headers={"X-Pellucid-Token": "token"}
@@ -1053,13 +1056,7 @@ def test_answers_leave_the_random_streams_as_they_are():
 
     desk = Desk(drawing)
 
-    class History:
-        steps, epoch, compilations = 5, (0,), 0
-
-        def last_cost(self, wait=False):
-            return 0.5
-
-    live = Live(desk, History(), print)
+    live = Live(desk, Reached(), print)
     answer = desk.ask("run")
     assert live.gate(5, lambda: None) is None
     assert answer.result(0).content == b""
@@ -1069,26 +1066,16 @@ def test_answers_leave_the_random_streams_as_they_are():
 def test_a_running_training_gives_a_tenth_of_its_time_at_most(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("pellucid.views.page.live.time.monotonic", lambda: clock[0])
-    compiled = [0]
+    history = Reached()
 
     def answering(question):
         clock[0] += 2.0 if question == "compiles" else 0.3
-        compiled[0] += question == "compiles"
+        history.compilations += question == "compiles"
         return b""
 
     desk = Desk(answering)
 
-    class History:
-        steps, epoch = 5, (0,)
-
-        @property
-        def compilations(self):
-            return compiled[0]
-
-        def last_cost(self, wait=False):
-            return 0.5
-
-    live = Live(desk, History(), print)
+    live = Live(desk, history, print)
     spent = trained = 0.0
     desk.ask("compiles")
     live.gate(1, lambda: None)

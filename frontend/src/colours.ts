@@ -5,7 +5,8 @@ export type Colour = [number, number, number];
 /** A colour of the page's style, as numbers. */
 export function colour(box: Element, name: string): Colour {
   const text = getComputedStyle(box).getPropertyValue(name).trim();
-  const digits = /^#([0-9a-f]{6})$/i.exec(text)?.[1] ?? "888888";
+  const given = /^#([0-9a-f]{3}|[0-9a-f]{6})$/i.exec(text)?.[1] ?? "888888";
+  const digits = given.length === 3 ? [...given].map((each) => each + each).join("") : given;
   return [0, 2, 4].map((place) => parseInt(digits.slice(place, place + 2), 16)) as Colour;
 }
 

@@ -2,7 +2,7 @@
 // A cell of a notebook shows such a file in a frame.
 
 import { question, type Name, type Questions } from "./answers";
-import { decode } from "./wire";
+import { decode, Wire } from "./wire";
 
 /** A question that was not answered, and why, in words for the reader. */
 export class Unanswered extends Error {
@@ -205,9 +205,7 @@ export class FileSource implements Source {
 
   private constructor(
     facts: FileFacts,
-    private readonly index: Record<string, [number, number]>,
-    private readonly bytes: ArrayBuffer,
-    private readonly begin: number,
+    private readonly held: Wire,
   ) {
     this.steps = facts.steps;
     this.leftOut = facts.left_out;
@@ -221,19 +219,16 @@ export class FileSource implements Source {
     const given = new Uint8Array(letters.length);
     for (let place = 0; place < letters.length; place++) given[place] = letters.charCodeAt(place);
     const plain = new Blob([given]).stream().pipeThrough(new DecompressionStream("deflate"));
-    const bytes = await new Response(plain).arrayBuffer();
-    const size = new DataView(bytes).getUint32(0, true);
-    const index = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, size))) as Record<string, [number, number]>;
-    return new FileSource(facts, index, bytes, Math.ceil((4 + size) / 8) * 8);
+    return new FileSource(facts, new Wire(await new Response(plain).arrayBuffer()));
   }
 
   peek<N extends Name>(name: N, params: Questions[N][0]): Questions[N][1] | undefined {
     const key = question(name, params);
     const known = this.answers.get(key);
     if (known !== undefined) return known as Questions[N][1];
-    const where = this.index[key];
-    if (!where) return undefined;
-    const found = decode<Questions[N][1]>(this.bytes, this.begin + where[0], where[1]);
+    const held = (this.held.head as Record<string, unknown>)[key];
+    if (held === undefined) return undefined;
+    const found = this.held.restored(held) as Questions[N][1];
     this.answers.set(key, found);
     return found;
   }

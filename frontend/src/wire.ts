@@ -5,14 +5,28 @@ import type { Numbers, Tensor } from "./answers";
 const KINDS = { f4: Float32Array, f8: Float64Array, i4: Int32Array, u1: Uint8Array };
 const BESIDE: Record<string, number> = { nan: NaN, inf: Infinity, "-inf": -Infinity };
 
-/** The answer that lies in these bytes; arrays are views into them, nothing is copied. */
-export function decode<T>(buffer: ArrayBufferLike, offset = 0, length = buffer.byteLength - offset): T {
-  const view = new DataView(buffer, offset, length);
-  const size = Number(view.getBigUint64(0, true));
-  if (8 + size > length) throw new Error("this answer is cut off");
-  const text = new TextDecoder().decode(new Uint8Array(buffer as ArrayBuffer, offset + 8, size));
-  const begin = offset + 8 + size;
-  return restored(JSON.parse(text), buffer as ArrayBuffer, begin, offset + length) as T;
+/** Bytes whose head was read; what lies in it is restored when it is asked for. */
+export class Wire {
+  readonly head: unknown;
+  private readonly begin: number;
+
+  constructor(private readonly buffer: ArrayBuffer) {
+    const size = Number(new DataView(buffer).getBigUint64(0, true));
+    this.begin = 8 + size;
+    if (this.begin > buffer.byteLength) throw new Error("this answer is cut off");
+    this.head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, size)));
+  }
+
+  /** A part of the head, with its arrays: views into the bytes, nothing is copied. */
+  restored(part: unknown): unknown {
+    return restored(part, this.buffer, this.begin, this.buffer.byteLength);
+  }
+}
+
+/** The answer that lies in these bytes. */
+export function decode<T>(buffer: ArrayBuffer): T {
+  const wire = new Wire(buffer);
+  return wire.restored(wire.head) as T;
 }
 
 function restored(value: unknown, buffer: ArrayBuffer, begin: number, end: number): unknown {

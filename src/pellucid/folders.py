@@ -112,8 +112,9 @@ class Folder:
         beginning = Replay(self.replay.engine, record, self.replay.trained, self.replay.described)
         # Batches are files of their own.
         data = "none" if batches else "auto"
-        nothing = keeping.of_history([], {}, (), 0.5)
-        self._guarded(lambda: keeping.save(self.folder / RUN, beginning, nothing, final, data))
+        self._guarded(
+            lambda: keeping.save(self.folder / RUN, beginning, keeping.of_history(), final, data=data)
+        )
         self.begun = True
 
     def read(self, step: int) -> State:

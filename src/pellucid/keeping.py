@@ -107,15 +107,17 @@ def save(
 
 
 def of_history(
-    epochs: Sequence[tuple[int, Mapping[str, Any]]],
-    params: Mapping[str, Any],
-    labels: Sequence[str],
-    threshold: float,
+    epochs: Sequence[tuple[int, Mapping[str, Any]]] = (),
+    params: Mapping[str, Any] | None = None,
+    labels: Sequence[str] = (),
+    threshold: float = 0.5,
 ) -> dict[str, Any]:
     """What a history holds besides the record, as plain data."""
     return {
         "epochs": [[number, written_logs(logs)] for number, logs in epochs],
-        "params": run_files.plain({name: value for name, value in params.items() if _is_plain(value)}),
+        "params": run_files.plain(
+            {name: value for name, value in (params or {}).items() if _is_plain(value)}
+        ),
         "labels": list(labels),
         "threshold": float(threshold),
     }

@@ -1,4 +1,4 @@
-"""The page of a training, and its carriers: a file, a server, a notebook. They carry answers, and compute none.
+"""The page of a training, and what carries its answers: a file, a server, a cell of a notebook.
 
 markup    the page as HTML
 file      the page as one file, with the answers to chosen questions

@@ -1,12 +1,11 @@
-"""The page as one file, which opens from a disk without a network: the answers to chosen questions come with it.
+"""The page as one file, which opens from a disk without a network: answers to chosen questions come with it.
 
-What is asked first is shown first: the run, then each step in the order of what it tells, as long as the budget
-lasts. Then come the gradients of more weights and the formulas of more examples, as many as there is room for.
+First come those about the run, then those about steps, the most telling first, as long as the budget lasts.
+What room is left is for the gradients of more weights, for whole layers, and for formulas of more examples.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import zlib
@@ -22,7 +21,7 @@ from pellucid.views import html, payload
 from pellucid.views.page import markup, withheld
 from pellucid.writing import require_writable, written_whole
 
-#: How many steps are chosen besides the first of each epoch, and how many epochs begin among the chosen, at most.
+#: How many steps are chosen besides the first of each epoch, and of how many epochs, at most.
 CHOSEN, EPOCHS = 60, 200
 #: Steps of which all are taken, if there are no more of them.
 FEW = 300
@@ -30,7 +29,9 @@ FEW = 300
 SAMPLE = 8
 DATA = ("all", "sample", "none")
 #: What a step is asked first; the example is the one that it follows.
-OF_STEP = ("step", "formulas", "boundary", "layers")
+OF_STEP = ("step", "formulas", "descent", "boundary")
+#: Then so many weights, and in as many rounds more of them and more examples; of so many arrays their spread.
+FIRST_WEIGHTS, MORE, ARRAYS = 4, 64, 24
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Exported:
     left_out: str
 
     def __str__(self) -> str:
-        return f"Wrote {self.path}: {self.nbytes / 1e6:.1f} MB, {len(self.steps)} steps to open. {self.left_out}".strip()
+        size = f"{self.nbytes / 1e6:.1f} MB, {len(self.steps):,} steps to open"
+        return f"Wrote {self.path}: {size}. {self.left_out}".strip()
 
 
 def write(
@@ -81,11 +83,17 @@ def made(
 ) -> tuple[str, list[int], str]:
     """The page as text, the steps that it holds, and what was left out."""
     if data not in DATA:
-        raise ArgumentError(message("data says which rows come along.", came=repr(data), expected=", ".join(DATA)))
+        raise ArgumentError(
+            message("data says which rows come along.", came=repr(data), expected=", ".join(DATA))
+        )
     if isinstance(budget_mb, bool) or not isinstance(budget_mb, int | float) or not 0 < budget_mb < math.inf:
-        raise ArgumentError(message("the budget is a size in MB.", came=repr(budget_mb), expected="more than 0"))
+        raise ArgumentError(
+            message("the budget is a size in MB.", came=repr(budget_mb), expected="more than 0")
+        )
     if not history.steps:
-        raise StateError(message("there are no steps to show.", came=history.why_not or "a run without steps"))
+        raise StateError(
+            message("there are no steps to show.", came=history.why_not or "a run without steps")
+        )
     told = {_step_of(history, number): str(text) for number, text in (notes or {}).items()}
     wanted = _wanted(history, steps, told)
     page = _Page(history, data, int(budget_mb * 1e6))
@@ -132,7 +140,11 @@ def _wanted(history: Any, steps: int | Iterable[int] | None, told: Mapping[int, 
         return list(dict.fromkeys([*told, *(_step_of(history, each) for each in listed)]))
     if isinstance(steps, bool) or (isinstance(steps, int) and steps < 1):
         raise ArgumentError(
-            message("steps are numbers of steps, or how many are chosen.", came=repr(steps), expected="[0, 10, -1], or 60")
+            message(
+                "steps are numbers of steps, or how many are chosen.",
+                came=repr(steps),
+                expected="[0, 10, -1], or 60",
+            )
         )
     first, count = _first(history), history.steps
     chosen = [first, count - 1, *told, *_striking(history)]
@@ -152,7 +164,7 @@ def _wanted(history: Any, steps: int | Iterable[int] | None, told: Mapping[int, 
 
 
 def _striking(history: Any) -> list[int]:
-    """Steps that people look for: the first whose cost is no number, that of the largest cost, the largest rise."""
+    """Steps that people look for: the first whose cost is no number, the largest cost, the smallest."""
     log = history.log
     steps, cost = log["step"], np.asarray(log["cost"], np.float64)
     within = steps >= _first(history)
@@ -169,7 +181,7 @@ def _striking(history: Any) -> list[int]:
 
 
 def _spread(numbers: Sequence[int]) -> list[int]:
-    """Numbers in such an order that however few are taken, they lie about evenly: ends first, then middles."""
+    """Numbers in an order in which however few are taken, they lie about evenly: ends, then middles."""
     count = len(numbers)
     order: dict[int, None] = {}
     if count:
@@ -187,7 +199,10 @@ def _left_out(history: Any, found: Sequence[int], wanted: int, data: str, budget
     said: list[str] = []
     if len(found) < count:
         why = f", as many as {budget_mb:g} MB hold" if len(found) < wanted else ""
-        said.append(f"This file holds {len(found):,} of {count:,} steps{why}; pellucid open shows the others from the run file.")
+        said.append(
+            f"This file holds {len(found):,} of {count:,} steps{why}; "
+            "pellucid open shows the others from the run file."
+        )
     if data == "sample":
         said.append(f"Of each batch {SAMPLE} rows came along.")
     if data == "none":
@@ -201,9 +216,10 @@ class _Page:
     def __init__(self, history: Any, data: str, budget: int) -> None:
         self.history, self.data = history, data
         self.answers = payload.Answers(history)
-        self.kept: dict[str, bytes] = {}
+        self.kept: dict[str, Any] = {}
         self.steps: dict[int, dict[str, Any]] = {}
         self.run: dict[str, Any] = {}
+        self.seen: set[bytes] = set()
         # What is packed is written in letters, four for three bytes.
         shell = len(markup.document("", {}, b"", html.history(history)).encode())
         self.room = (budget - shell) * 3 // 4
@@ -215,7 +231,7 @@ class _Page:
         self.keep("run", self.run)
         for question in ("log", "norms", "surface"):
             self.ask(question)
-        for weights in self.run["weights"][:24]:
+        for weights in self.run["weights"][:ARRAYS]:
             self.ask(payload.question("spread", of=weights["path"]))
 
     def ask(self, question: str) -> Any:
@@ -229,13 +245,25 @@ class _Page:
 
     def keep(self, question: str, answer: Any) -> None:
         """Keep an answer."""
-        content = payload.encode(answer)
-        self.room -= len(zlib.compress(content, 1))
-        self.kept[question] = content
+        self.kept[question] = answer
+        self.room -= len(zlib.compress(payload.encode(self._unseen(answer)), 6))
+
+    def _unseen(self, answer: Any) -> Any:
+        """An answer without the arrays that are there already: each is packed once."""
+        if isinstance(answer, np.ndarray):
+            content = answer.tobytes()
+            known = content in self.seen
+            self.seen.add(content)
+            return None if known else answer
+        if isinstance(answer, Mapping):
+            return {key: self._unseen(each) for key, each in answer.items()}
+        return [self._unseen(each) for each in answer] if isinstance(answer, list | tuple) else answer
 
     def cut(self, question: str, answer: Any) -> Any:
         """The answer without the rows that shall not come along."""
         name = question.partition("?")[0]
+        if name == "formulas":
+            answer = withheld.formulas_without_code(answer)
         if self.data == "all":
             return answer
         if name == "step":
@@ -253,55 +281,44 @@ class _Page:
         """Keep what a step is asked first, if there is room for it."""
         if self.full:
             return
-        before, room = dict(self.kept), self.room
+        kept, seen, room = dict(self.kept), set(self.seen), self.room
         opened = self.ask(payload.question("step", step=number))
-        followed = opened.get("followed", 0)
         for name in OF_STEP[1:]:
-            extra = {"example": followed} if name == "formulas" else {}
+            extra = {"example": opened.get("followed", 0)} if name == "formulas" else {}
             self.ask(payload.question(name, step=number, **extra))
         if self.room < 0 and self.steps:
-            self.kept, self.room, self.full = before, room, True
+            self.kept, self.seen, self.room, self.full = kept, seen, room, True
             return
         self.steps[number] = opened
 
     def add_more(self) -> None:
-        """Fill what room is left: weights by whom their gradients are, and the formulas of more examples."""
-        for round_ in range(64):
-            asked = False
+        """Fill what room is left: with weights, whole layers, and formulas of more examples."""
+        for among in range(MORE):
             for number, opened in self.steps.items():
-                for question in self._more(number, opened, round_):
+                if "error" in opened:
+                    continue
+                for question in self._more(number, opened, among):
                     if self.room < 0:
                         return
-                    self.ask(question)
-                    asked = True
-            if not asked:
-                return
+                    if question not in self.kept:
+                        self.ask(question)
 
-    def _more(self, number: int, opened: Mapping[str, Any], round_: int) -> Iterator[str]:
-        if "error" in opened:
+    def _more(self, number: int, opened: Mapping[str, Any], among: int) -> Iterator[str]:
+        """What else a step is asked, the most telling first."""
+        if among == 1:
+            yield payload.question("layers", step=number)
+        if self.data == "none":
             return
-        strongest = opened["strongest"]
-        if round_ < len(strongest) and self.data != "none":
-            yield payload.question("weight", step=number, of=strongest[round_])
-        places = [int(each) for each in np.asarray(opened["batch_of"]["places"])]
-        if self.data != "none" and round_ % 2 and round_ // 2 < len(places):
-            by_loss = opened["batch_of"]["losses"]
-            order = np.argsort(-np.nan_to_num(np.asarray(by_loss), nan=np.inf)) if by_loss is not None else places
-            example = places[int(order[round_ // 2])] if by_loss is not None else places[round_ // 2]
-            question = payload.question("formulas", step=number, example=example)
-            if question not in self.kept:
-                yield question
+        first, last = (0, FIRST_WEIGHTS) if among == 0 else (FIRST_WEIGHTS + among - 1, FIRST_WEIGHTS + among)
+        for of in opened["strongest"][first:last]:
+            yield payload.question("weight", step=number, of=of)
+        places, losses = opened["batch_of"]["places"], opened["batch_of"]["losses"]
+        order = (
+            np.argsort(-np.nan_to_num(losses, nan=np.inf)) if losses is not None else np.arange(len(places))
+        )
+        for place in order[among - 1 : among] if among else ():
+            yield payload.question("formulas", step=number, example=int(places[place]))
 
     def packed(self) -> bytes:
-        """All answers, as the page unpacks them."""
-        index: dict[str, tuple[int, int]] = {}
-        parts: list[bytes] = []
-        at = 0
-        for question, content in self.kept.items():
-            index[question] = (at, len(content))
-            padded = content + b"\0" * (-len(content) % 8)
-            parts.append(padded)
-            at += len(padded)
-        head = json.dumps(index, separators=(",", ":")).encode()
-        begin = len(head).to_bytes(4, "little") + head
-        return zlib.compress(b"".join([begin + b"\0" * (-len(begin) % 8), *parts]), 9)
+        """All answers as one, as the page unpacks them."""
+        return zlib.compress(payload.encode(self.kept), 9)

@@ -32,17 +32,12 @@ class Watched(Protocol):
     """What is asked of the history of a training that runs."""
 
     @property
-    def epoch(self) -> list[int]:
-        """The epochs that have ended."""
-        ...
-
-    @property
     def compilations(self) -> int:
         """How many programs have been compiled."""
         ...
 
-    def last_cost(self, wait: bool = False) -> float | None:
-        """The cost of the last step that is known; of the last that was started, if it may be waited for."""
+    def reached(self, wait: bool = False) -> tuple[int, float | None]:
+        """How many epochs have ended, and the cost of the last step that is known."""
         ...
 
 
@@ -171,7 +166,7 @@ class Live:
     def _note(self, steps: int, now: float, wait: bool = False) -> None:
         """Say how far the training is."""
         self._told_at = now
-        self._known = Progress(steps, len(self.history.epoch), self.history.last_cost(wait))
+        self._known = Progress(steps, *self.history.reached(wait))
 
     def _pause(self, steps: int, look: Callable[[], None]) -> None:
         """Answer every question, until the training shall go on, or nobody is there any more."""

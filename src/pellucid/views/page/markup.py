@@ -29,8 +29,8 @@ def built(name: str) -> str:
             message(
                 "the page was not built into this copy of Pellucid, so it cannot be shown.",
                 came=f"no file {name} in the package",
-                mend="install Pellucid again from its sources with network access (pip install .), which builds "
-                "it; all else works without it.",
+                mend="install Pellucid again from its sources with network access (pip install .), "
+                "which builds it; all else works without it.",
             )
         ) from None
 

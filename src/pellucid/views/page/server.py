@@ -106,10 +106,9 @@ class View:
     def _work(self, said: str) -> None:
         """The training has ended: what it left is asked by a thread of its own."""
         history = self.history
-        # What has been listed once is only read from now on.
-        epochs, _ = len(history.epoch), history.history
+        _ = history.history  # what has been listed once is only read from now on
         said = said or (f"Ended after {history.steps:,} steps." if history.steps else "")
-        self._ended = Progress(history.steps, epochs, history.last_cost(wait=True), "ended", said)
+        self._ended = Progress(history.steps, *history.reached(wait=True), "ended", said)
         self.running = False
         if self.live is not None:
             self.live.ended(self._ended)

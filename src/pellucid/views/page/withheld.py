@@ -15,7 +15,7 @@ OF_POINTS = ("points", "places", "examples", "answers", "targets", "wrong", "los
 
 
 def step_with(answer: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """A step with so many of its examples, those with the largest losses; with none, nothing is told of rows."""
+    """A step with so many of its examples, those with the largest losses; with none, no row is told of."""
     batch = dict(answer["batch_of"])
     kept = _largest(batch["losses"], len(batch["places"]), count)
     if count:
@@ -31,6 +31,12 @@ def step_with(answer: Mapping[str, Any], count: int) -> dict[str, Any]:
         for each in answer["columns"]
     ]
     return {**answer, "batch_of": batch, "columns": columns}
+
+
+def formulas_without_code(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Formulas without their Python, which takes as much room as all else of them."""
+    found = {name: {**formula, "python": ""} for name, formula in answer["formulas"].items()}
+    return {**answer, "formulas": found}
 
 
 def weight_with(answer: Mapping[str, Any], count: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from pellucid.views.plots.network import Links, Neurons, columns_of
 NumPy = np.ndarray[Any, Any]
 #: How many opened steps are kept, and how many bytes they may take.
 KEPT, KEPT_BYTES = 4, 2**29
+#: How many other results that take long are kept.
+FEW = 4
 #: How many units of a layer are told about; where there are many layers, fewer.
 UNITS, UNITS_IN_ALL = 16, 512
 
@@ -81,6 +84,7 @@ class Source:
     def __init__(self, history: Any) -> None:
         self.history = history
         self._opened: OrderedDict[int, Opened] = OrderedDict()
+        self._kept: OrderedDict[Any, Any] = OrderedDict()
         #: JAX and the record are asked one question after the other.
         self.one_at_a_time = threading.RLock()
 
@@ -100,6 +104,16 @@ class Source:
             ):
                 self._opened.popitem(last=False)
             return self._opened[number]
+
+    def kept(self, key: Any, computed: Callable[[], Any]) -> Any:
+        """What takes long to compute, kept for when it is asked for again."""
+        with self.one_at_a_time:
+            if key not in self._kept:
+                self._kept[key] = computed()
+            self._kept.move_to_end(key)
+            while len(self._kept) > FEW:
+                self._kept.popitem(last=False)
+            return self._kept[key]
 
     def require_open(self) -> Any:
         """The record of the training.
