@@ -1,4 +1,4 @@
-"""The command line: `pellucid fit`, `predict`, `describe`, `show`, `explain`, `export` and `run`.
+"""The command line: `pellucid fit`, `predict`, `describe`, `show`, `open`, `explain`, `export` and `run`.
 
 What a command needs is imported when it runs, so that `--help` answers at once.
 """
@@ -472,6 +472,34 @@ def _lowest(costs: Any, steps: Any) -> str:
 def _plain(text: str) -> str:
     """Text of which nothing moves the cursor, line by line."""
     return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in text.split("\n"))
+
+
+# open
+
+
+@app.command("open")
+@_ended_plainly
+def open_page(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A run file, or a directory of a recorded run.")
+    ],
+    port: Annotated[
+        int, typer.Option(metavar="N", help="Where the page is served; by default a port that is free.")
+    ] = 0,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address, and open no browser.")
+    ] = False,
+) -> None:
+    """Show a training run on a page in the browser: each step, to be opened and played with."""
+    import pellucid
+
+    history = pellucid.History.load(file)
+    with history.view(open_browser=not no_browser, port=port) as view:
+        typer.echo(_plain(f"{file}: {history.steps:,} steps at {view.url}"))
+        typer.echo("Ctrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            view.wait()
+    typer.echo("")
 
 
 # explain

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -338,16 +339,21 @@ def compiled(function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
     shapes = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(args)]
     place = f"{jax.default_backend()} {jax.tree.structure(args)} {lowered.out_tree} {shapes}"
     key = hashlib.sha256(f"{text}{place}".encode()).hexdigest()
-    if key in _kept:
-        _kept.move_to_end(key)
-        return _kept[key]
-    _kept[key] = lowered.compile()
-    while len(_kept) > KEPT_PROGRAMS:
-        _kept.popitem(last=False)
-    return _kept[key]
+    with _keeping:
+        if (found := _kept.get(key)) is not None:
+            _kept.move_to_end(key)
+            return found
+    found = lowered.compile()
+    with _keeping:
+        _kept[key] = found
+        while len(_kept) > KEPT_PROGRAMS:
+            _kept.popitem(last=False)
+    return found
 
 
 _kept: OrderedDict[str, Callable[..., Any]] = OrderedDict()
+#: Steps may be opened for a page, on a thread of its own, while others are trained.
+_keeping = threading.Lock()
 
 
 def _spec(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -4,17 +4,19 @@ history = model.fit(X, y, epochs=50)
 history.history["loss"]            # as in Keras
 history.log["cost"]                # of every step
 step = history.open(712)           # everything that happened in it
+history.view()                     # the same on a page in the browser
 history.save("run.pellucid")       # History.load gives it back, in another process too
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -24,12 +26,16 @@ from pellucid import callbacks, folders, keeping
 from pellucid.data import Rows
 from pellucid.engine import PREDICTED_AT_ONCE, Batches
 from pellucid.errors import ArgumentError, ShapeError, StateError, did_you_mean, message
+from pellucid.fitting import Gate
 from pellucid.opened import Step, open_step
 from pellucid.record import Record
 from pellucid.replay import Replay, values_by_path
 from pellucid.step import Parts, Values
 from pellucid.views import told
 from pellucid.views.page import file, notebook
+
+if TYPE_CHECKING:
+    from pellucid.views.page.server import View
 
 NumPy = np.ndarray[Any, Any]
 #: At how many steps, at most, the norms of a log are sampled.
@@ -52,7 +58,8 @@ class StepLog(Mapping[str, NumPy]):
 
     def __init__(self, history: History, record: Record) -> None:
         self._history, self._record = history, record
-        self._norms: dict[str, NumPy] | None = None
+        #: After how many steps the norms were found; and they.
+        self._norms: tuple[int, dict[str, NumPy]] | None = None
 
     def __getitem__(self, name: str) -> NumPy:
         record = self._record.settled()
@@ -84,7 +91,8 @@ class StepLog(Mapping[str, NumPy]):
         "step" says which; "dense.gradient", "dense.update" and "dense.weights" are those of all weights
         of the layer "dense" together. They are found by opening these steps, and kept.
         """
-        if self._norms is None:
+        record = self._record.settled()
+        if self._norms is None or self._norms[0] != record.steps:
             found: dict[str, list[float]] = {"step": []}
             for number in self.sampled(SAMPLED):
                 step = self._history.open(number)
@@ -98,8 +106,8 @@ class StepLog(Mapping[str, NumPy]):
                     ):
                         own = [told.length(a) for p, a in values.items() if p.rpartition("/")[0] == layer]
                         found.setdefault(f"{layer}.{what}", []).append(told.length(own))
-            self._norms = {name: np.asarray(values) for name, values in found.items()}
-        return self._norms
+            self._norms = record.steps, {name: np.asarray(values) for name, values in found.items()}
+        return self._norms[1]
 
     def sampled(self, most: int) -> list[int]:
         """Numbers of steps, spread over the run: of up to so many, and of fewer where a model is very large.
@@ -157,6 +165,8 @@ class History(callbacks.History):
         self._final: dict[str, Any] = {}
         self._log: StepLog | None = None
         self._folder: folders.Folder | None = None
+        self._view: View | None = None
+        self._running = False
         #: What else the file holds: a table's network gives its labels, and from which probability on the
         #: answer is the second of two.
         self.labels: Sequence[str] = ()
@@ -168,6 +178,7 @@ class History(callbacks.History):
         """Keep what is needed to open the steps of the training that begins now."""
         self._replay, self._why_not = replay, why_not
         self._log, self._final = None, {}
+        self._running = True
 
     def keeps_in(self, folder: Path) -> None:
         """Write the record into a directory as the training goes."""
@@ -186,6 +197,7 @@ class History(callbacks.History):
 
     def ended(self) -> None:
         """The training is over: keep the weights that it left."""
+        self._running = False
         if self._replay is not None:
             self._replay.record.settled()
             values = ((each.path, each.value) for each in self._replay.engine.parts.model.weights)
@@ -470,6 +482,86 @@ class History(callbacks.History):
 
     # Looking at it.
 
+    def view(self, open_browser: bool = True, port: int = 0) -> View:
+        """Show the training on a page in the browser: every step, to be opened and played with.
+
+        The page is served by this process, on this machine only, until the view is closed or the process
+        ends; it does not keep the process alive (`view.wait()` does, until Ctrl-C). Its address holds a
+        token, and who knows it can read the training.
+
+        Args:
+            open_browser: whether the page is opened in the browser.
+            port: where it is served; 0 takes a port that is free. To see the page of another machine,
+                forward the same port: `ssh -L 8080:localhost:8080 ...` with port=8080.
+
+        Returns:
+            The view, with its `url`; the same one as long as it is not closed. `close()` ends it, and
+            so does the end of a with block.
+
+        Raises:
+            StateError: if the training still runs; `fit(..., view=True)` shows it while it does.
+            ArgumentError: if there is no such port, or it is taken.
+        """
+        from pellucid.views.page.server import View
+
+        view = self._view
+        if view is None or view.closed:
+            if self._running:
+                raise StateError(
+                    message(
+                        "the training is still running.", mend="fit(..., view=True) shows it while it does."
+                    )
+                )
+            view = self._view = View(self, port)
+        if open_browser:
+            view.show()
+        return view
+
+    @contextlib.contextmanager
+    def watched(self, asked: Mapping[str, Any] | None, tell: Callable[[str], None]) -> Generator[Gate | None]:
+        """Show the training that begins on a page while it runs: gives what `fit` asks before steps.
+
+        Args:
+            asked: the arguments of `view`; None shows nothing.
+            tell: writes a line on the terminal.
+        """
+        if asked is None:
+            yield None
+            return
+        from pellucid.views.page.server import watch
+
+        view = self._view = watch(self, asked.get("port", 0), tell)
+        tell(f"Watch this training: {view.url}")
+        if asked.get("open_browser", True):
+            view.show()
+        assert view.live is not None
+        said = ""
+        try:
+            yield view.live.gate
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            said = "Stopped by Ctrl-C" if stopped else f"Ended by an error ({type(error).__name__})"
+            said += f" after {self.steps:,} steps."
+            raise
+        finally:
+            view.ended(said)
+
+    @property
+    def compilations(self) -> int:
+        """How many programs have been compiled for the model."""
+        return 0 if self._replay is None else self._replay.engine.compilations
+
+    def reached(self, wait: bool = False) -> tuple[int, float | None]:
+        """How many epochs have ended, and the cost of the last step that is known.
+
+        Args:
+            wait: whether it may be waited for all steps that were started.
+        """
+        row = None
+        if self._replay is not None:
+            row = self._replay.record.settled(0 if wait else 1).log.last
+        return len(self._epochs), None if row is None else float(row[0])
+
     def plot(self, metric: str = "loss", ax: Any = None) -> Any:
         """Draw a metric over the epochs, the validation's dashed, and the cost of every step behind it.
 
@@ -535,6 +627,26 @@ class History(callbacks.History):
 
     def _repr_html_(self) -> str:
         return notebook.frame(self)
+
+
+def to_view(view: Any) -> Mapping[str, Any] | None:
+    """What `fit(view=...)` asks for: the arguments of `History.view`; None shows nothing.
+
+    >>> to_view(True), to_view({"port": 8080}), to_view(False)
+    ({}, {'port': 8080}, None)
+    """
+    if view is False or view is None:
+        return None
+    asked: Any = {} if view is True else view
+    if not isinstance(asked, Mapping) or not set(cast(Any, asked)) <= {"open_browser", "port"}:
+        raise ArgumentError(
+            message(
+                "view is unknown.",
+                came=repr(view),
+                expected='True, False, or arguments of history.view: {"open_browser": False, "port": 8080}',
+            )
+        )
+    return cast(Mapping[str, Any], asked)
 
 
 def _replaced(ended: Mapping[str, NumPy], changed: Mapping[str, Any]) -> list[NumPy]:

@@ -68,6 +68,33 @@ def document(
     )
 
 
+def served(source: Mapping[str, Any]) -> str:
+    """The page as a server gives it: script and style have addresses of their own, and answers are asked for.
+
+    Args:
+        source: what kind of source the page has, as its script reads it.
+    """
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<title>Pellucid</title>\n<link rel="icon" href="data:,">\n'
+        f'<link rel="stylesheet" href="/{STYLE}">\n</head>\n<body>\n'
+        '<div id="pellucid"><noscript>This page shows a training with a script, '
+        "and your browser runs none.</noscript></div>\n"
+        f'<script id="pellucid-source" type="application/json">{embedded(source)}</script>\n'
+        f'<script src="/{SCRIPT}"></script>\n</body>\n</html>\n'
+    )
+
+
+def unbuilt(why: str) -> str:
+    """What a server gives in place of the page where it was not built."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<title>Pellucid</title>\n<link rel="icon" href="data:,">\n</head>\n'
+        f"<body>\n<h1>The page was not built</h1>\n<pre>{html.escape(why)}</pre>\n</body>\n</html>\n"
+    )
+
+
 def embedded(value: Any) -> str:
     """JSON that may stand within a script element."""
     return json.dumps(value, ensure_ascii=True).replace("<", "\\u003c")
