@@ -25,7 +25,8 @@ function trimmed(text: string): string {
 /** A number that fits into a circle. */
 export function short(value: number | undefined): string {
   if (value === undefined) return "";
-  const text = shown(value, 2);
+  const size = Math.abs(value);
+  const text = size >= 100 && size < 9999.5 ? String(Math.round(value)) : shown(value, 2);
   return text.replace("-0.", "-.").replace(/^0\./, ".");
 }
 
