@@ -760,7 +760,7 @@ def test_a_view_that_nobody_opens_changes_nothing(table):
 
 
 def test_steps_run_in_python_can_be_watched_too(table):
-    slow = {"compiling": {"run_eagerly": True}, "epochs": 2, "batch_size": 8}
+    slow = {"compiling": {"run_eagerly": True}, "epochs": 1, "batch_size": 8}
     asked = fitted(table, lambda model, *args, **rest: watched(model, wander, *args, **rest), **slow)
     require_same(asked, fitted(table, unwatched, **slow))
 
