@@ -50,6 +50,8 @@ export interface Run {
   layers: LayerLine[];
   weights: WeightLine[];
   weights_count: number;
+  /** Two weights that a cost is drawn over, where nothing else is asked. */
+  pair: string[];
   columns: string[];
   labels: string[];
   data: {

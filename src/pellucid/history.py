@@ -31,7 +31,8 @@ from pellucid.opened import Step, open_step
 from pellucid.record import Record
 from pellucid.replay import Replay, values_by_path
 from pellucid.step import Parts, Values
-from pellucid.views import html, told
+from pellucid.views import told
+from pellucid.views.page import file, notebook
 
 if TYPE_CHECKING:
     from pellucid.views.page.server import View
@@ -575,12 +576,57 @@ class History(callbacks.History):
 
         return plots.HistoryDisplay.from_history(self, metric).plot(ax)
 
+    def export_html(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        steps: int | Iterable[int] | None = None,
+        budget_mb: float = 5.0,
+        data: str = "all",
+        title: str | None = None,
+        notes: Mapping[int, str] | None = None,
+    ) -> file.Exported:
+        """Write the page of this training into one HTML file, which opens from a disk without a network.
+
+        The page lets its reader go through the steps that it holds: the batch, the forward pass with its
+        numbers and formulas, the loss of each example, the gradients, the update; the boundary, the cost over
+        two weights, and all weights as pictures. It says what it does not hold.
+
+        Args:
+            path: the file.
+            steps: the numbers of the steps that it shall hold, or how many; if not said, the first of each
+                epoch and 60 others. As many come along as fit into the budget, the most telling first.
+            budget_mb: how large the file may be, in MB (1 MB is 1,000,000 bytes).
+            data: "all"; "sample" shows 8 rows of each batch; "none" shows no row, nor what belongs to one.
+            title: the title of the page.
+            notes: a text for some of the steps, shown beside them. These steps come along first.
+
+        Returns:
+            What was written: `path`, `nbytes`, `steps`, and what was `left_out`, in words.
+
+        Raises:
+            StateError: if the run was not recorded, or Pellucid was installed without its page.
+            FileError: if the file cannot be written.
+            ArgumentError: if there is no such step, or an argument cannot mean anything.
+
+        Example:
+            >>> from pellucid import Sequential
+            >>> from pellucid.layers import Dense, Input
+            >>> model = Sequential([Input(shape=(1,)), Dense(1, kernel_initializer="zeros")])
+            >>> model.compile(optimizer="sgd", loss="mse")
+            >>> history = model.fit([[1.0], [2.0]], [[2.0], [4.0]], epochs=3, verbose=0)
+            >>> written = history.export_html("training.html", notes={0: "The first guess is 0."})
+            >>> written.steps
+            (0, 1, 2)
+        """
+        return file.write(self, path, steps=steps, budget_mb=budget_mb, data=data, title=title, notes=notes)
+
     def __repr__(self) -> str:
         steps = f", {self.steps:,} steps to open" if self.steps else ""
         return super().__repr__()[:-1] + f"{steps}>"
 
     def _repr_html_(self) -> str:
-        return html.history(self)
+        return notebook.frame(self)
 
 
 def to_view(view: Any) -> Mapping[str, Any] | None:

@@ -28,10 +28,13 @@ FEW = 300
 #: How many rows of a batch come along where a sample is asked for.
 SAMPLE = 8
 DATA = ("all", "sample", "none")
-#: What a step is asked first; the example is the one that it follows.
-OF_STEP = ("step", "formulas", "descent", "boundary")
-#: Then so many weights, and in as many rounds more of them and more examples; of so many arrays their spread.
+#: Of a step so many weights come along first, then, in as many rounds, more of them and more examples; of so
+#: many arrays it comes along how they spread over time.
 FIRST_WEIGHTS, MORE, ARRAYS = 4, 64, 24
+#: As each takes its time, no more rounds are begun after so many formulas.
+FORMULAS = 4_000
+#: The part of a step's room that the numbers of its examples may take; of so many they come along at least.
+PART, FEWEST = 0.4, 16
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def made(
         )
     told = {_step_of(history, number): str(text) for number, text in (notes or {}).items()}
     wanted = _wanted(history, steps, told)
-    page = _Page(history, data, int(budget_mb * 1e6))
+    page = _Page(history, data, int(budget_mb * 1e6), len(wanted))
     page.begin()
     for number in wanted:
         page.add_step(number)
@@ -213,7 +216,7 @@ def _left_out(history: Any, found: Sequence[int], wanted: int, data: str, budget
 class _Page:
     """The answers that a page holds, as long as there is room for them."""
 
-    def __init__(self, history: Any, data: str, budget: int) -> None:
+    def __init__(self, history: Any, data: str, budget: int, wanted: int) -> None:
         self.history, self.data = history, data
         self.answers = payload.Answers(history)
         self.kept: dict[str, Any] = {}
@@ -224,12 +227,16 @@ class _Page:
         shell = len(markup.document("", {}, b"", html.history(history)).encode())
         self.room = (budget - shell) * 3 // 4
         self.full = False
+        self.formulas = 0
+        self.wanted = max(wanted, 1)
+        self.begun_with = self.room
 
     def begin(self) -> None:
         """What is about the whole run; it comes along whatever the budget."""
         self.run = self.answers.answer("run")
         self.keep("run", self.run)
-        for question in ("log", "norms", "surface"):
+        self.pair = self.run["pair"] if len(self.run["pair"]) == 2 else None
+        for question in ("log", "norms", "surface", payload.question("surface", weights=self.pair)):
             self.ask(question)
         for weights in self.run["weights"][:ARRAYS]:
             self.ask(payload.question("spread", of=weights["path"]))
@@ -264,10 +271,12 @@ class _Page:
         name = question.partition("?")[0]
         if name == "formulas":
             answer = withheld.formulas_without_code(answer)
+        if name == "step":
+            return withheld.step_with(
+                answer, {"all": self.most_examples(answer), "sample": SAMPLE, "none": 0}[self.data]
+            )
         if self.data == "all":
             return answer
-        if name == "step":
-            return withheld.step_with(answer, SAMPLE if self.data == "sample" else 0)
         if name in ("formulas", "formula", "weight", "boundary"):
             if self.data == "none":
                 raise DataError(message("the rows were left out of this file, and this shows some of them."))
@@ -277,15 +286,32 @@ class _Page:
                 return withheld.weight_with(answer, SAMPLE)
         return answer
 
+    def most_examples(self, answer: Mapping[str, Any]) -> int:
+        """How many examples of a batch may come along, so that there is room for all steps."""
+        values = sum(np.size(each) for column in answer["columns"] for each in column["values"].values())
+        count = len(answer["batch_of"]["places"])
+        bytes_each = (
+            4
+            * (values + (0 if answer["batch_of"]["x"] is None else np.size(answer["batch_of"]["x"])))
+            / max(count, 1)
+            if count
+            else 1
+        )
+        return max(FEWEST, int(PART * self.begun_with / self.wanted / max(bytes_each, 1)))
+
     def add_step(self, number: int) -> None:
         """Keep what a step is asked first, if there is room for it."""
         if self.full:
             return
         kept, seen, room = dict(self.kept), set(self.seen), self.room
         opened = self.ask(payload.question("step", step=number))
-        for name in OF_STEP[1:]:
-            extra = {"example": opened.get("followed", 0)} if name == "formulas" else {}
-            self.ask(payload.question(name, step=number, **extra))
+        self.ask(payload.question("formulas", step=number, example=opened.get("followed", 0)))
+        for weights in (None, self.pair):
+            self.ask(payload.question("descent", step=number, weights=weights))
+        self.ask(payload.question("boundary", step=number))
+        if "error" not in opened and self.data != "none":
+            for of in opened["strongest"][:FIRST_WEIGHTS]:
+                self.ask(payload.question("weight", step=number, of=of))
         if self.room < 0 and self.steps:
             self.kept, self.seen, self.room, self.full = kept, seen, room, True
             return
@@ -293,15 +319,15 @@ class _Page:
 
     def add_more(self) -> None:
         """Fill what room is left: with weights, whole layers, and formulas of more examples."""
-        for among in range(MORE):
+        for among in range(1, MORE):
             for number, opened in self.steps.items():
                 if "error" in opened:
                     continue
                 for question in self._more(number, opened, among):
-                    if self.room < 0:
+                    if self.room < 0 or self.formulas > FORMULAS:
                         return
                     if question not in self.kept:
-                        self.ask(question)
+                        self.formulas += len(self.ask(question).get("formulas", ()))
 
     def _more(self, number: int, opened: Mapping[str, Any], among: int) -> Iterator[str]:
         """What else a step is asked, the most telling first."""
@@ -309,14 +335,14 @@ class _Page:
             yield payload.question("layers", step=number)
         if self.data == "none":
             return
-        first, last = (0, FIRST_WEIGHTS) if among == 0 else (FIRST_WEIGHTS + among - 1, FIRST_WEIGHTS + among)
-        for of in opened["strongest"][first:last]:
+        place = FIRST_WEIGHTS + among - 1
+        for of in opened["strongest"][place : place + 1]:
             yield payload.question("weight", step=number, of=of)
         places, losses = opened["batch_of"]["places"], opened["batch_of"]["losses"]
         order = (
             np.argsort(-np.nan_to_num(losses, nan=np.inf)) if losses is not None else np.arange(len(places))
         )
-        for place in order[among - 1 : among] if among else ():
+        for place in order[among - 1 : among]:
             yield payload.question("formulas", step=number, example=int(places[place]))
 
     def packed(self) -> bytes:

@@ -17,6 +17,8 @@ OF_POINTS = ("points", "places", "examples", "answers", "targets", "wrong", "los
 def step_with(answer: Mapping[str, Any], count: int) -> dict[str, Any]:
     """A step with so many of its examples, those with the largest losses; with none, no row is told of."""
     batch = dict(answer["batch_of"])
+    if count >= len(batch["places"]):
+        return dict(answer)
     kept = _largest(batch["losses"], len(batch["places"]), count)
     if count:
         place = int(np.flatnonzero(np.asarray(batch["places"]) == answer["followed"])[0])

@@ -16,7 +16,7 @@ from pellucid.views.plots.network import Links, Neurons, columns_of
 
 NumPy = np.ndarray[Any, Any]
 #: How many opened steps are kept, and how many bytes they may take.
-KEPT, KEPT_BYTES = 4, 2**29
+KEPT, KEPT_BYTES = 32, 2**28
 #: How many other results that take long are kept.
 FEW = 4
 #: How many units of a layer are told about; where there are many layers, fewer.

@@ -366,7 +366,7 @@ def formulas(source: Source, step: int, example: int | None) -> dict[str, Any]:
     one: int = it.followed if example is None else example
     it.require_example(one)
     found: dict[str, Any] = {}
-    stating: set[str] = set()
+    unstated: dict[str, bool] = {}
     left_out = 0
     for layer, reference in _references(opened, one):
         if len(found) >= FORMULAS:
@@ -374,12 +374,12 @@ def formulas(source: Source, step: int, example: int | None) -> dict[str, Any]:
             continue
         with contextlib.suppress(ArgumentError):
             found[reference] = told_formula(reference, it.formula(reference, example=one))
-            stating.add(layer)
-    layers = [each.name for each in opened.network[0] if each.layer is not None]
+        if layer and not reference.startswith(f"{layer}.d_"):
+            unstated[layer] = unstated.get(layer, True) and reference not in found
     return {
         "example": one,
         "formulas": found,
-        "unstated": [name for name in layers if name not in stating and not left_out],
+        "unstated": [name for name, none in unstated.items() if none],
         "left_out": left_out,
     }
 

@@ -660,7 +660,8 @@ def _losses(objective: Any, y: Any, targets: NumPy, outputs: NumPy) -> NumPy | N
     elif given.shape != outputs.shape:
         given = np.eye(outputs.shape[1], dtype=np.float32)[targets]
     found = np.asarray(loss.call(*loss.converted(given, outputs.astype(np.float32))), np.float64)
-    return found.reshape(len(found), -1).mean(axis=1)
+    # Some losses give one number for all rows.
+    return found.reshape(len(found), -1).mean(axis=1) if found.ndim else None
 
 
 def _equation(
