@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -759,7 +760,7 @@ def test_a_view_that_nobody_opens_changes_nothing(table):
 
 
 def test_steps_run_in_python_can_be_watched_too(table):
-    slow = {"compiling": {"run_eagerly": True}, "epochs": 2, "batch_size": 8}
+    slow = {"compiling": {"run_eagerly": True}, "epochs": 1, "batch_size": 8}
     asked = fitted(table, lambda model, *args, **rest: watched(model, wander, *args, **rest), **slow)
     require_same(asked, fitted(table, unwatched, **slow))
 
@@ -1065,7 +1066,7 @@ def test_answers_leave_the_random_streams_as_they_are():
 
 def test_a_running_training_gives_a_tenth_of_its_time_at_most(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("pellucid.views.page.live.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("pellucid.views.page.live.time", SimpleNamespace(monotonic=lambda: clock[0]))
     history = Reached()
 
     def answering(question):

@@ -7,6 +7,7 @@ the training, bit for bit.
 from __future__ import annotations
 
 import json
+import threading
 from collections import OrderedDict
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
@@ -54,6 +55,7 @@ class Replay:
         self._held_out: Rows | None = None
         #: States before steps that were asked for last, beside the snapshots.
         self.reached: OrderedDict[int, State] = OrderedDict()
+        self._reaching = threading.RLock()
 
     @property
     def loop(self) -> Loop:
@@ -124,6 +126,10 @@ class Replay:
 
     def state_before(self, step: int) -> State:
         """Everything that a step changes, as it was before this step."""
+        with self._reaching:  # a page may open steps while others do
+            return self._reach(step)
+
+    def _reach(self, step: int) -> State:
         state, at = self._nearest(step)
         for edit in self.record.edits_between(at, step):
             state = self.run(state, at, edit.step)

@@ -108,7 +108,8 @@ class View:
         history = self.history
         _ = history.history  # what has been listed once is only read from now on
         said = said or (f"Ended after {history.steps:,} steps." if history.steps else "")
-        self._ended = Progress(history.steps, *history.reached(wait=True), "ended", said)
+        epochs, cost = history.reached(wait=True)
+        self._ended = Progress(history.steps, epochs, cost, "ended", said)
         self.running = False
         if self.live is not None:
             self.live.ended(self._ended)
