@@ -774,9 +774,7 @@ class Formula:
     def python(self) -> str:
         """Python code that ends in `value = ...`."""
         painter = Python(TERMS)
-        lines = [
-            f"{painter.identifier(let.name)} = {painter.inline(let.meaning)}" for let in self._lets
-        ]
+        lines = [f"{painter.identifier(let.name)} = {painter.inline(let.meaning)}" for let in self._lets]
         return "\n".join(["import math", "", *lines, f"value = {painter.inline(self.expression)}"])
 
     @functools.cached_property

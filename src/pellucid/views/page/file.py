@@ -35,6 +35,8 @@ FIRST_WEIGHTS, MORE, ARRAYS = 4, 64, 24
 FORMULAS = 4_000
 #: The part of a step's room that the numbers of its examples may take; of so many they come along at least.
 PART, FEWEST = 0.4, 16
+#: The same of the points of a boundary, and how many bytes one takes.
+POINTS, POINTS_PART, POINT = 120, 0.1, 13
 
 
 @dataclass(frozen=True)
@@ -271,6 +273,11 @@ class _Page:
         name = question.partition("?")[0]
         if name == "formulas":
             answer = withheld.formulas_without_code(answer)
+        if name == "weight":
+            answer = withheld.weight_without_code(answer)
+        if name == "boundary":
+            most = int(POINTS_PART * self.begun_with / self.wanted / POINT)
+            answer = withheld.coarse(withheld.boundary_with(answer, max(POINTS, most)))
         if name == "step":
             return withheld.step_with(
                 answer, {"all": self.most_examples(answer), "sample": SAMPLE, "none": 0}[self.data]
