@@ -49,6 +49,8 @@ class Replay:
         #: What rows are like, as the file says that the run came from.
         self.like: Any = None
         self._held_out: Rows | None = None
+        #: The number of the step that comes after the last one that was run again, and the state then.
+        self._reached: tuple[int, State] | None = None
 
     @property
     def loop(self) -> Loop:
@@ -118,10 +120,16 @@ class Replay:
     # States.
 
     def state_before(self, step: int) -> State:
-        """Everything that a step changes, as it was before this step."""
+        """Everything that a step changes, as it was before this step.
+
+        It is run again from the nearest snapshot, or from the last step that was opened, if that is nearer.
+        """
         snapshot = self.record.snapshots.before(step)
-        state, at = snapshot.state, snapshot.step
-        for edit in self.record.edits_between(at, step):
+        state, at, edited = snapshot.state, snapshot.step, snapshot.step
+        if self._reached is not None and at < self._reached[0] <= step:
+            at, state = self._reached
+            edited = at - 1  # what was changed by hand before this step is not in it yet
+        for edit in self.record.edits_between(edited, step):
             state = self.run(state, at, edit.step)
             leaves, structure = jax.tree.flatten(state)
             for place, value in edit.leaves.items():
@@ -131,7 +139,9 @@ class Replay:
 
     def step(self, state: State, number: int) -> tuple[State, NumPy]:
         """The state after a step, from that before it; and its cost and learning rate, as the loop tells."""
-        return self._run(state, number, number + 1)
+        after, told = self._run(state, number, number + 1)
+        self._reached = (number + 1, after)
+        return after, told
 
     def run(self, state: State, start: int, stop: int) -> State:
         """The state before step `stop`, from the state before step `start`."""
