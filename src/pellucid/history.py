@@ -51,7 +51,7 @@ class StepLog(Mapping[str, NumPy]):
 
     def __init__(self, history: History, record: Record) -> None:
         self._history, self._record = history, record
-        self._norms: dict[str, NumPy] | None = None
+        self._norms: tuple[int, dict[str, NumPy]] | None = None
 
     def __getitem__(self, name: str) -> NumPy:
         record = self._record.settled()
@@ -83,7 +83,8 @@ class StepLog(Mapping[str, NumPy]):
         "step" says which; "dense.gradient", "dense.update" and "dense.weights" are those of all weights
         of the layer "dense" together. They are found by opening these steps, and kept.
         """
-        if self._norms is None:
+        count = self._record.settled().steps
+        if self._norms is None or self._norms[0] != count:
             found: dict[str, list[float]] = {"step": []}
             for number in self.sampled(SAMPLED):
                 step = self._history.open(number)
@@ -97,8 +98,8 @@ class StepLog(Mapping[str, NumPy]):
                     ):
                         own = [told.length(a) for p, a in values.items() if p.rpartition("/")[0] == layer]
                         found.setdefault(f"{layer}.{what}", []).append(told.length(own))
-            self._norms = {name: np.asarray(values) for name, values in found.items()}
-        return self._norms
+            self._norms = count, {name: np.asarray(values) for name, values in found.items()}
+        return self._norms[1]
 
     def sampled(self, most: int) -> list[int]:
         """Numbers of steps, spread over the run: of up to so many, and of fewer where a model is very large.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,7 @@ class Source:
     def __init__(self, history: Any) -> None:
         self.history = history
         self._opened: OrderedDict[int, Opened] = OrderedDict()
+        self._known: dict[Any, Any] = {}
         #: JAX and the record are asked one question after the other.
         self.one_at_a_time = threading.RLock()
 
@@ -100,6 +102,12 @@ class Source:
             ):
                 self._opened.popitem(last=False)
             return self._opened[number]
+
+    def once(self, name: Any, make: Callable[[], Any]) -> Any:
+        """What stays the same for a run, found once."""
+        if name not in self._known:
+            self._known[name] = make()
+        return self._known[name]
 
     def require_open(self) -> Any:
         """The record of the training.

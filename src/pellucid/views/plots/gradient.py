@@ -32,7 +32,8 @@ class GradientDisplay:
 
     Attributes:
         weight: its name.
-        rows: the numbers of the rows, those that push most first.
+        rows: the numbers of the rows, those that push most first; their places in the batch, if they have
+            no numbers.
         pushes: the part of each in the gradient.
         rest, rest_count: the sum of the parts that are not drawn by themselves, and of how many rows.
         penalty: the part of regularizers.
@@ -84,7 +85,7 @@ class GradientDisplay:
         found = step.pushes(name)
         return cls(
             name,
-            np.asarray([each.row for each in found[:most]], np.int64),
+            np.asarray([each.example if each.row is None else each.row for each in found[:most]], np.int64),
             np.asarray([each.push for each in found[:most]], np.float64),
             float(sum(each.push for each in found[most:])),
             len(found[most:]),
