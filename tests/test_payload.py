@@ -1300,7 +1300,9 @@ def test_pictures_of_a_stream_can_be_drawn():
     step = answers("stream").history.open(2)
     display = keras.plots.NetworkDisplay.from_step(step)
     assert display.title.endswith(f"example {step.followed}")
-    assert sorted(keras.plots.GradientDisplay.from_step(step, "dense/bias").rows) == list(range(5))
+    display = keras.plots.GradientDisplay.from_step(step, "dense/bias")
+    assert sorted(display.rows) == list(range(5))
+    assert display.plot().ax_.get_xlabel() == "example of the batch"
 
 
 def test_a_step_after_numbers_became_nan_is_told():

@@ -17,6 +17,7 @@ be off when it is done in fewer digits, so the comparison knows what it may forg
 
 from __future__ import annotations
 
+import functools
 import html
 import math
 import re
@@ -778,14 +779,16 @@ class Formula:
     def python(self) -> str:
         """Python code that ends in `value = ...`."""
         painter = Python(TERMS)
-        lines = [
-            f"{painter.identifier(let.name)} = {painter.inline(let.meaning)}" for let in lets(self.expression)
-        ]
+        lines = [f"{painter.identifier(let.name)} = {painter.inline(let.meaning)}" for let in self._lets]
         return "\n".join(["import math", "", *lines, f"value = {painter.inline(self.expression)}"])
+
+    @functools.cached_property
+    def _lets(self) -> list[Let]:
+        return lets(self.expression)
 
     def _lines(self, painter: Painter, separator: str, result: bool = True) -> str:
         lines: list[str] = []
-        for let in lets(self.expression):
+        for let in self._lets:
             lines.append(painter.line(let.name, let.meaning, let.value if result else None))
         last = painter.line(self.name, self.expression, float(self.recorded) if result else None)
         if self.remark and result:

@@ -17,7 +17,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from pellucid import run_files
+from pellucid import run_files, writing
 from pellucid.data import Rows
 from pellucid.engine import Batches
 from pellucid.errors import ArgumentError, FileError, StateError, UnknownNameError, message
@@ -89,7 +89,7 @@ def save(
     """
     if data not in ("auto", "all", "none"):
         raise ArgumentError(message("data is unknown.", came=repr(data), expected="auto, all or none"))
-    run_files.require_writable(path, "the run")
+    writing.require_writable(path, "the run")
     model = replay.engine.parts.model
     packed = pack(replay, data)
     packed.described |= history

@@ -7,6 +7,8 @@ the training, bit for bit.
 from __future__ import annotations
 
 import json
+import threading
+from collections import OrderedDict
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -18,10 +20,12 @@ from pellucid.data import Rows
 from pellucid.engine import Batches, Engine, Loop
 from pellucid.errors import DataError, StateError, message
 from pellucid.optimizers import Optimizer
-from pellucid.record import Record, StreamBatch, Trained, fingerprint
+from pellucid.record import Record, StreamBatch, Trained, fingerprint, size_of
 from pellucid.step import Batch, State, Values
 
 NumPy = np.ndarray[Any, Any]
+#: How many states that were reached are kept, and how many bytes they may take.
+REACHED, REACHED_BYTES = 256, 2**26
 
 
 class Place(NamedTuple):
@@ -49,8 +53,9 @@ class Replay:
         #: What rows are like, as the file says that the run came from.
         self.like: Any = None
         self._held_out: Rows | None = None
-        #: The number of the step that comes after the last one that was run again, and the state then.
-        self._reached: tuple[int, State] | None = None
+        #: States before steps that were asked for last, beside the snapshots.
+        self.reached: OrderedDict[int, State] = OrderedDict()
+        self._reaching = threading.RLock()
 
     @property
     def loop(self) -> Loop:
@@ -120,28 +125,42 @@ class Replay:
     # States.
 
     def state_before(self, step: int) -> State:
-        """Everything that a step changes, as it was before this step.
+        """Everything that a step changes, as it was before this step."""
+        with self._reaching:  # a page may open steps while others do
+            return self._reach(step)
 
-        It is run again from the nearest snapshot, or from the last step that was opened, if that is nearer.
-        """
-        snapshot = self.record.snapshots.before(step)
-        state, at, edited = snapshot.state, snapshot.step, snapshot.step
-        if self._reached is not None and at < self._reached[0] <= step:
-            at, state = self._reached
-            edited = at - 1  # what was changed by hand before this step is not in it yet
-        for edit in self.record.edits_between(edited, step):
+    def _reach(self, step: int) -> State:
+        state, at = self._nearest(step)
+        for edit in self.record.edits_between(at, step):
             state = self.run(state, at, edit.step)
             leaves, structure = jax.tree.flatten(state)
             for place, value in edit.leaves.items():
                 leaves[place] = value
             state, at = jax.tree.unflatten(structure, leaves), edit.step
-        return self.run(state, at, step)
+        state = self.run(state, at, step)
+        self._keep(step, state)
+        return state
+
+    def _nearest(self, step: int) -> tuple[State, int]:
+        """The nearest state before (or at) a step that is at hand, and its step."""
+        snapshot = self.record.snapshots.before(step)
+        at = max((each for each in self.reached if snapshot.step < each <= step), default=None)
+        return (snapshot.state, snapshot.step) if at is None else (self.reached[at], at)
+
+    def _keep(self, step: int, state: State) -> None:
+        """Keep a state that was reached, for the steps near it that are asked for next."""
+        if step in self.reached:
+            self.reached.move_to_end(step)
+            return
+        most = min(REACHED, REACHED_BYTES // max(size_of(state), 1))
+        if most:
+            self.reached[step] = state
+        while len(self.reached) > most:
+            self.reached.popitem(last=False)
 
     def step(self, state: State, number: int) -> tuple[State, NumPy]:
         """The state after a step, from that before it; and its cost and learning rate, as the loop tells."""
-        after, told = self._run(state, number, number + 1)
-        self._reached = (number + 1, after)
-        return after, told
+        return self._run(state, number, number + 1)
 
     def run(self, state: State, start: int, stop: int) -> State:
         """The state before step `stop`, from the state before step `start`."""

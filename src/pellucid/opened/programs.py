@@ -6,8 +6,9 @@ The step differentiates the cost. Here alone it is done otherwise: example by ex
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -78,6 +79,12 @@ class Traced:
         known = (handed.drawn, handed.shared, handed.looped, handed.origins, handed.same)
         return cls(calls, shapes, *known, outputs, masked)
 
+    @classmethod
+    def in_training(cls, parts: Parts) -> Callable[[tuple[Values, Values], Arrays], Traced]:
+        """What traces the forward pass of a training step."""
+        return lambda state, x: cls.of(parts, state, x, training=True)
+
+    @functools.cached_property
     def nudges(self) -> dict[str, Any]:
         """Zeros for all values whose gradients are wanted: z, what else layers state, and outputs."""
         stated = {f"{name}.{what}" for name, layer, _ in self.calls for what in layer.stated}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from pellucid.views.plots.surface import CostSurfaceDisplay
 NumPy = np.ndarray[Any, Any]
 #: How many places each way a surface has at most, and of how many weights a run's path is held in memory.
 FINEST, WEIGHTS = 101, 2**20
+#: How many places each way a surface has, if that is not asked.
+GRID = 41
 #: Products of places, rows and weights: beyond this the cost is measured on one batch, and beyond that again
 #: it takes too long.
 WORK = 1e11
@@ -26,10 +29,7 @@ FACTORS = 2.0 ** (np.arange(17) / 2 - 4)
 
 def surface(source: Source, weights: tuple[str, ...] | None, grid: int) -> dict[str, Any]:
     """The cost over two weights, or over the plane in which the run went, and its path there."""
-    record = source.require_open()
-    display = CostSurfaceDisplay.from_history(
-        source.history, weights, grid=grid, batch=_measured(source, record, grid)
-    )
+    display = _display(source, weights, grid)
     return {
         "weights": list(display.weights),
         "axes": list(display.axis_names),
@@ -43,6 +43,17 @@ def surface(source: Source, weights: tuple[str, ...] | None, grid: int) -> dict[
         "measured_on": display.measured_on,
         "held": display.held_said,
     }
+
+
+def _display(source: Source, weights: tuple[str, ...] | None, grid: int) -> CostSurfaceDisplay:
+    """The surface, computed once for as many steps as the run has."""
+    record = source.require_open()
+    batch = _measured(source, record, grid)
+
+    def computed() -> CostSurfaceDisplay:
+        return CostSurfaceDisplay.from_history(source.history, weights, grid=grid, batch=batch)
+
+    return source.kept(("surface", weights, grid, record.steps), computed)
 
 
 def _measured(source: Source, record: Any, grid: int) -> int | None:
@@ -66,20 +77,17 @@ def _measured(source: Source, record: Any, grid: int) -> int | None:
     return None if rows and at_each_row * rows <= WORK else last
 
 
-def descent(source: Source, step: int, weights: tuple[str, ...]) -> dict[str, Any]:
-    """Where a step leads in the plane of two weights, by its learning rate; all else as it was."""
-    opened = source.opened(step)
-    it = opened.step
-    named = [weight_named(it, each) for each in weights]
-    if len(named) != 2 or named[0] == named[1]:
-        raise ArgumentError(message("a plane is that of two different weights.", came=", ".join(weights)))
+def descent(source: Source, step: int, weights: tuple[str, ...] | None, grid: int = GRID) -> dict[str, Any]:
+    """Where a step leads in the plane of two weights, or of the path, by its learning rate."""
+    it = source.opened(step).step
+    named, place_of, slope_of = _plane(source, it, weights, grid)
     rate = it.optimizer.learning_rate
     if not math.isfinite(rate):
         raise StateError(
             message("the learning rate of this step is not known.", came=f"{it.optimizer.kind}, {rate}")
         )
     rates = rate * FACTORS
-    places: list[list[float]] = []
+    reached: list[NumPy] = []
     costs: list[float] = []
     other = it
     for each in rates:
@@ -88,15 +96,15 @@ def descent(source: Source, step: int, weights: tuple[str, ...]) -> dict[str, An
         else:
             # A step that was changed once has a learning rate that can be set, also where it had a schedule.
             found = other = other.what_if(learning_rate=float(each)).after
-        places.append([float(found.weights_after[path][index]) for path, index in named])
+        reached.append(place_of(found.weights_after))
         costs.append(found.cost_after)
     return {
-        "weights": [indexed(*each) for each in named],
-        "at": [float(it.weights[path][index]) for path, index in named],
+        "weights": named,
+        "at": [float(each) for each in place_of(it.weights)],
         "cost": it.cost,
-        "gradient": [float(it.gradients[path][index]) for path, index in named],
+        "gradient": [float(each) for each in slope_of(it.gradients)],
         "rates": f4(rates),
-        "next": f4(places),
+        "next": f4(reached),
         "costs_after": f4(costs),
         "rate": rate,
         "steps_said": (
@@ -104,3 +112,20 @@ def descent(source: Source, step: int, weights: tuple[str, ...]) -> dict[str, An
             f"{shown(float(rates[-1]))}, and the cost of its {it.rows_count:,} rows after it"
         ),
     }
+
+
+def _plane(
+    source: Source, it: Any, weights: tuple[str, ...] | None, grid: int
+) -> tuple[list[str], Callable[[Any], NumPy], Callable[[Any], NumPy]]:
+    """The names of two weights, if a plane is theirs, and what places weights and gradients in it."""
+    if weights is None:
+        display = _display(source, None, grid)
+        return list(display.weights), display.place_of, display.slope_of
+    places = [weight_named(it, each) for each in weights]
+    if len(places) != 2 or places[0] == places[1]:
+        raise ArgumentError(message("a plane is that of two different weights.", came=", ".join(weights)))
+
+    def entries(arrays: Any) -> NumPy:
+        return np.asarray([arrays[path][index] for path, index in places])
+
+    return [indexed(*each) for each in places], entries, entries

@@ -107,7 +107,7 @@ QUESTIONS: Mapping[str, Mapping[str, Parameter]] = {
         "others": Parameter(_word("median", "mean"), default="median"),
     },
     "surface": {"weights": Parameter(TEXTS), "grid": Parameter(WHOLE, default=41)},
-    "descent": {**_STEP, "weights": Parameter(TEXTS, needed=True)},
+    "descent": {**_STEP, "weights": Parameter(TEXTS)},
 }
 
 

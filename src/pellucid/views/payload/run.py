@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import DataError, StateError
-from pellucid.formula import shown
+from pellucid.formula import indexed, shown
 from pellucid.views.payload.numbers import f4
 from pellucid.views.payload.source import Source
 from pellucid.views.payload.step import ratio, states
@@ -52,10 +52,13 @@ def run(source: Source) -> dict[str, Any]:
         "history": _by_epoch(history, epochs),
         "layers": list(_layers(model)),
         "weights": _weights(model),
-        "weights_count": sum(int(each.size) for each in getattr(model, "weights", ())),
+        "weights_count": sum(int(each.size) for each in getattr(model, "trainable_variables", ())),
+        "pair": _pair(model),
         "columns": [str(each) for each in history.columns],
         "labels": [str(each) for each in history.labels],
-        "data": source.once(("data", _rows(history) is not None), lambda: _data(history, model)),
+        "data": source.kept(
+            ("data", _rows(history) is not None, tuple(history.columns)), lambda: _data(history, model)
+        ),
         "batch_size": 0 if record is None else record.facts.batch_size,
         "opens": not why_not,
         "why_not": why_not,
@@ -157,6 +160,18 @@ def _size_of(shape: Any) -> str:
     if isinstance(shape, dict):
         shape = list(shape.values())
     return ", ".join(map(_size_of, shape)) if isinstance(shape, list | tuple) else ""
+
+
+def _pair(model: Any) -> list[str]:
+    """Two weights for a map of the cost: the first two of a unit; of one alone, it and the next there is."""
+    found: list[str] = []
+    for variable in getattr(model, "trainable_variables", ()):
+        shape = tuple(variable.shape)
+        for first in range(min(2 - len(found), shape[0] if shape else 1)):
+            found.append(indexed(variable.path, (first, *(0 for _ in shape[1:])) if shape else ()))
+        if len(found) == 2:
+            break
+    return found
 
 
 def _weights(model: Any) -> list[dict[str, Any]]:

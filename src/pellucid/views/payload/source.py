@@ -16,7 +16,9 @@ from pellucid.views.plots.network import Links, Neurons, columns_of
 
 NumPy = np.ndarray[Any, Any]
 #: How many opened steps are kept, and how many bytes they may take.
-KEPT, KEPT_BYTES = 4, 2**29
+KEPT, KEPT_BYTES = 32, 2**28
+#: How many other results that take long are kept.
+FEW = 4
 #: How many units of a layer are told about; where there are many layers, fewer.
 UNITS, UNITS_IN_ALL = 16, 512
 
@@ -82,7 +84,7 @@ class Source:
     def __init__(self, history: Any) -> None:
         self.history = history
         self._opened: OrderedDict[int, Opened] = OrderedDict()
-        self._known: dict[Any, Any] = {}
+        self._kept: OrderedDict[Any, Any] = OrderedDict()
         #: JAX and the record are asked one question after the other.
         self.one_at_a_time = threading.RLock()
 
@@ -103,11 +105,15 @@ class Source:
                 self._opened.popitem(last=False)
             return self._opened[number]
 
-    def once(self, name: Any, make: Callable[[], Any]) -> Any:
-        """What stays the same for a run, found once."""
-        if name not in self._known:
-            self._known[name] = make()
-        return self._known[name]
+    def kept(self, key: Any, computed: Callable[[], Any]) -> Any:
+        """What takes long to compute, kept for when it is asked for again."""
+        with self.one_at_a_time:
+            if key not in self._kept:
+                self._kept[key] = computed()
+            self._kept.move_to_end(key)
+            while len(self._kept) > FEW:
+                self._kept.popitem(last=False)
+            return self._kept[key]
 
     def require_open(self) -> Any:
         """The record of the training.

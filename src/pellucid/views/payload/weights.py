@@ -204,23 +204,29 @@ def _span(name: str, given: tuple[int, int] | None, size: int) -> tuple[int, int
 
 def spread(source: Source, of: str) -> dict[str, Any]:
     """How the numbers of an array spread, at some of the steps."""
-    source.require_open()
-    steps = source.history.log.sampled(SPREAD_STEPS)
-    found: list[NumPy] = []
-    lost: list[int] = []
-    for number in steps:
-        values = source.history.open(number).values
-        if of not in values:
-            raise ArgumentError(
-                message("there is no such weight.", came=repr(of), expected=did_you_mean(of, values))
-            )
-        flat = np.ravel(values[of]).astype(np.float32)
-        known = flat[np.isfinite(flat)]
-        lost.append(flat.size - known.size)
-        found.append(np.quantile(known, QUANTILES) if known.size else np.full(len(QUANTILES), np.nan))
+    record = source.require_open()
+    steps, found = source.kept(("spread", record.steps), lambda: _spreads(source))
+    if of not in found:
+        raise ArgumentError(
+            message("there is no such weight.", came=repr(of), expected=did_you_mean(of, found))
+        )
+    quantiles, lost = (np.stack(each) for each in zip(*found[of], strict=True))
     return {
         "of": of,
         "step": np.asarray(steps, np.int32),
-        "quantiles": f4(np.stack(found)),
-        "not_finite": np.asarray(lost, np.int32),
+        "quantiles": f4(quantiles),
+        "not_finite": lost.astype(np.int32),
     }
+
+
+def _spreads(source: Source) -> tuple[list[int], dict[str, list[tuple[NumPy, NumPy]]]]:
+    """The steps, and at each the quantiles of all arrays and how many of their numbers are not finite."""
+    steps = source.history.log.sampled(SPREAD_STEPS)
+    found: dict[str, list[tuple[NumPy, NumPy]]] = {}
+    for number in steps:
+        for path, array in source.history.weights_before(number).items():
+            flat = np.ravel(array).astype(np.float32)
+            known = flat[np.isfinite(flat)]
+            quantiles = np.quantile(known, QUANTILES) if known.size else np.full(len(QUANTILES), np.nan)
+            found.setdefault(path, []).append((quantiles, np.asarray(flat.size - known.size)))
+    return steps, found

@@ -5,7 +5,8 @@
     arrays            each at a multiple of 8 bytes, little-endian
 
 In the JSON an array is {"$array": [type, shape, where it begins, from the end of the head]}, and a number
-that is not finite is {"$number": "nan"}. Keys of dicts that begin with "$" have it doubled.
+that is not finite is {"$number": "nan"}. Keys of dicts that begin with "$" have it doubled. What is the same
+array twice is written once.
 """
 
 from __future__ import annotations
@@ -39,17 +40,20 @@ def encode(answer: Any) -> bytes:
         >>> decode(encode({"cost": float("nan"), "gradients": np.arange(3.0)}))
         {'cost': nan, 'gradients': array([0., 1., 2.])}
     """
-    arrays: list[bytes | memoryview] = []
+    arrays: list[bytes] = []
+    places: dict[bytes, int] = {}
     at = 0
 
     def of_array(array: NumPy) -> dict[str, Any]:
         nonlocal at
         kind, written = _written(array)
-        found = {"$array": [kind, list(written.shape), at]}
-        fill = -written.nbytes % 8
-        arrays.extend([written.data if written.size else b"", b"\0" * fill])
-        at += written.nbytes + fill
-        return found
+        content = written.tobytes()
+        if content not in places:
+            places[content] = at
+            fill = -len(content) % 8
+            arrays.extend([content, b"\0" * fill])
+            at += len(content) + fill
+        return {"$array": [kind, list(written.shape), places[content]]}
 
     def of(value: Any) -> Any:
         if value is None or isinstance(value, str | bool):
@@ -103,7 +107,7 @@ def _written(array: NumPy) -> tuple[str, NumPy]:
         )
     with np.errstate(over="ignore"):
         written = np.asarray(array, TYPES[name])
-    return name, written if written.flags.c_contiguous else np.array(written, order="C")
+    return name, written
 
 
 def decode(data: bytes) -> Any:

@@ -40,6 +40,7 @@ class GradientDisplay:
         gradient: the gradient: the sum of all of these.
         update: how far the step moved the weight.
         when: which step.
+        numbered: whether the rows have numbers.
         ax_, figure_: what was drawn into, after `plot`.
 
     Example:
@@ -64,6 +65,7 @@ class GradientDisplay:
     gradient: float
     update: float
     when: str
+    numbered: bool = True
     ax_: Any = field(default=None, init=False)
     figure_: Any = field(default=None, init=False)
 
@@ -93,6 +95,7 @@ class GradientDisplay:
             float(step.gradients[path][index]),
             float(step.updates[path][index]),
             told.title(step),
+            step.rows is not None,
         )
 
     @property
@@ -150,7 +153,7 @@ class GradientDisplay:
         ax.set_xticks(places, [name for name, _ in bars], rotation=90, fontsize=8)
         ax.tick_params(axis="x", length=0)
         ax.set_xlim(-0.7, len(bars) - 0.3)
-        ax.set_xlabel("row of the training")
+        ax.set_xlabel("row of the training" if self.numbered else "example of the batch")
         ax.set_ylabel("part of the gradient")
         beside(ax, handles)
         moved = f"the step moved this weight by {shown(self.update)}"
