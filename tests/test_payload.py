@@ -1296,6 +1296,15 @@ def test_steps_are_opened_once_and_few_are_kept():
     assert opened == [1, 2, 3, 4, 5, 1]
 
 
+def test_pictures_of_a_stream_can_be_drawn():
+    step = answers("stream").history.open(2)
+    display = keras.plots.NetworkDisplay.from_step(step)
+    assert display.title.endswith(f"example {step.followed}")
+    display = keras.plots.GradientDisplay.from_step(step, "dense/bias")
+    assert sorted(display.rows) == list(range(5))
+    assert display.plot().ax_.get_xlabel() == "example of the batch"
+
+
 def test_a_step_after_numbers_became_nan_is_told():
     history = answers("broken").history
     assert not np.isfinite(history.log["cost"]).all()

@@ -391,6 +391,11 @@ def test_a_large_table_keeps_the_order_of_its_rows(tmp_path, ending):
         np.testing.assert_array_equal(table.numbers([number])[:, 0], np.arange(count))
 
 
+def test_a_recorded_training_knows_labels_and_threshold(network):
+    assert network.recorded.labels == ["benign", "malignant"]
+    assert network.recorded.threshold == network.schema.target.threshold
+
+
 def test_the_threshold_says_from_where_on_the_answer_is_yes(network):
     for threshold in (0.0, 0.3, 0.5, 1.0):
         answers = network.predict(TUMOURS, threshold=threshold)

@@ -124,14 +124,19 @@ class Number(Expression):
 
     def __init__(self, value: Any, name: str = "", error: float | None = None) -> None:
         self.value, self.name = float(value), name
-        with np.errstate(over="ignore"):
-            exact = not name and (self.value == np.float32(self.value))
-        self.error = error if error is not None else 0.0 if exact else abs(self.value)
+        if error is None:
+            error = 0.0 if not name and _is_in_float32(self.value) else abs(self.value)
+        self.error = error
 
     @property
     def level(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """A negative number needs brackets within products and powers."""
         return 1 if self.value < 0 else 4
+
+
+def _is_in_float32(value: float) -> bool:
+    with np.errstate(over="ignore"):
+        return bool(value == np.float32(value))
 
 
 class Rest(Expression):

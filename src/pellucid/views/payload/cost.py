@@ -22,7 +22,7 @@ FINEST, WEIGHTS = 101, 2**20
 GRID = 41
 #: Products of places, rows and weights: beyond this the cost is measured on one batch, and beyond that again
 #: it takes too long.
-WORK = 3e11
+WORK = 1e11
 #: The learning rates of a descent, as factors of that of the step.
 FACTORS = 2.0 ** (np.arange(17) / 2 - 4)
 

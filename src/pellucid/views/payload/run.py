@@ -56,7 +56,9 @@ def run(source: Source) -> dict[str, Any]:
         "pair": _pair(model),
         "columns": [str(each) for each in history.columns],
         "labels": [str(each) for each in history.labels],
-        "data": _data(history, model),
+        "data": source.kept(
+            ("data", _rows(history) is not None, tuple(history.columns)), lambda: _data(history, model)
+        ),
         "batch_size": 0 if record is None else record.facts.batch_size,
         "opens": not why_not,
         "why_not": why_not,
@@ -190,22 +192,26 @@ def _weights(model: Any) -> list[dict[str, Any]]:
 
 def _data(history: Any, model: Any) -> dict[str, Any]:
     """What the rows are like."""
-    replay = None if history.why_not else history.replay
-    trained = None if replay is None else replay.trained
-    rows = None if trained is None else trained.rows
+    rows = _rows(history)
     x = None if rows is None or isinstance(rows.x, dict | list | tuple) else np.asarray(rows.x)
     columns: list[dict[str, Any]] = []
     if x is not None and x.ndim == 2 and x.dtype.kind in "biuf":
         names = _names(history, x.shape[1])
         columns = [_column(names[place], x[:, place]) for place in range(min(COLUMNS, x.shape[1]))]
     return {
-        "rows": 0 if replay is None else int(replay.record.facts.rows),
+        "rows": 0 if history.why_not else int(history.replay.record.facts.rows),
         "features": int(np.prod(x.shape[1:])) if x is not None else _features(model),
         "here": rows is not None,
         "columns": columns,
         "said": _scales_said(columns) if _takes_rows_as_they_are(model) else None,
         "target": _target(None if rows is None else rows.y),
     }
+
+
+def _rows(history: Any) -> Any:
+    """The rows that were trained on, if they are here together."""
+    trained = None if history.why_not else history.replay.trained
+    return None if trained is None else trained.rows
 
 
 def _features(model: Any) -> int:
@@ -276,11 +282,12 @@ def _target(y: Any) -> dict[str, Any]:
         return found
     table = array.reshape(len(array), -1)
     if table.shape[1] > 1:
-        if bool(np.isin(table, (0, 1)).all() and (table.sum(axis=1) == 1).all()):
+        # A look at the first rows is enough for most that are no classes.
+        if _one_of_several(table[:100]) and _one_of_several(table):
             return found | {"kind": "classes", "counts": [int(each) for each in table.sum(axis=0)]}
         return found
     values = table[:, 0]
-    if bool(np.isin(values, (0, 1)).all()):
+    if bool(((values == 0) | (values == 1)).all()):
         return found | {"kind": "yes/no", "counts": [int((values == each).sum()) for each in (0, 1)]}
     if array.dtype.kind in "iu" and int(values.min()) >= 0 and int(values.max()) < CLASSES:
         return found | {"kind": "classes", "counts": [int(each) for each in np.bincount(values)]}
@@ -288,6 +295,11 @@ def _target(y: Any) -> dict[str, Any]:
     if not len(known):
         return found
     return found | {"kind": "number", "low": float(known.min()), "high": float(known.max())}
+
+
+def _one_of_several(table: NumPy) -> bool:
+    """Whether each row is 1 in one place, and 0 in the others."""
+    return bool(((table == 0) | (table == 1)).all() and (np.count_nonzero(table, axis=1) == 1).all())
 
 
 # How the cost went.

@@ -32,13 +32,15 @@ class GradientDisplay:
 
     Attributes:
         weight: its name.
-        rows: the numbers of the rows, those that push most first.
+        rows: the numbers of the rows, those that push most first; their places in the batch, if they have
+            no numbers.
         pushes: the part of each in the gradient.
         rest, rest_count: the sum of the parts that are not drawn by themselves, and of how many rows.
         penalty: the part of regularizers.
         gradient: the gradient: the sum of all of these.
         update: how far the step moved the weight.
         when: which step.
+        numbered: whether the rows have numbers.
         ax_, figure_: what was drawn into, after `plot`.
 
     Example:
@@ -63,6 +65,7 @@ class GradientDisplay:
     gradient: float
     update: float
     when: str
+    numbered: bool = True
     ax_: Any = field(default=None, init=False)
     figure_: Any = field(default=None, init=False)
 
@@ -84,7 +87,7 @@ class GradientDisplay:
         found = step.pushes(name)
         return cls(
             name,
-            np.asarray([each.row for each in found[:most]], np.int64),
+            np.asarray([each.example if each.row is None else each.row for each in found[:most]], np.int64),
             np.asarray([each.push for each in found[:most]], np.float64),
             float(sum(each.push for each in found[most:])),
             len(found[most:]),
@@ -92,6 +95,7 @@ class GradientDisplay:
             float(step.gradients[path][index]),
             float(step.updates[path][index]),
             told.title(step),
+            step.rows is not None,
         )
 
     @property
@@ -149,7 +153,7 @@ class GradientDisplay:
         ax.set_xticks(places, [name for name, _ in bars], rotation=90, fontsize=8)
         ax.tick_params(axis="x", length=0)
         ax.set_xlim(-0.7, len(bars) - 0.3)
-        ax.set_xlabel("row of the training")
+        ax.set_xlabel("row of the training" if self.numbered else "example of the batch")
         ax.set_ylabel("part of the gradient")
         beside(ax, handles)
         moved = f"the step moved this weight by {shown(self.update)}"
