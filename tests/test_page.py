@@ -1,7 +1,6 @@
-"""The page in a real browser: what it shows is what the steps hold, by keyboard, in all colours and widths."""
+"""The page in a real browser: it shows what the steps hold, by keyboard, in all colours and widths."""
 
 import gzip
-import json
 import os
 import re
 import shutil
@@ -32,6 +31,7 @@ FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run", "--force-prefers-reduced-motion"),
 ]
+SLIDE = "(each, to) => { each.value = to; each.dispatchEvent(new Event('input', {bubbles: true})) }"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: install Debian's chromium to test the page"),
@@ -116,11 +116,16 @@ class Reader:
         self.page = self.context.new_page()
         self.trouble = []
         self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        self.page.on("console", lambda said: self.trouble.append(said.text) if said.type == "error" else None)
+        self.page.on("console", self._said)
         self.page.on("request", self._asked)
         if cut_off:
             self.context.set_offline(True)
         self.page.goto(address)
+
+    def _said(self, message):
+        # What the server refuses in words, the browser also notes by its number.
+        if message.type == "error" and "status of 400" not in message.text:
+            self.trouble.append(message.text)
 
     def _asked(self, request):
         if not re.match(r"file://|data:|about:|blob:|http://127\.0\.0\.1:", request.url):
@@ -167,7 +172,7 @@ def address(written):
 
 
 def number(text):
-    return float(text.replace(",", "").replace("−", "-"))
+    return float(text.replace(",", ""))
 
 
 # What is shown is what is there.
@@ -230,7 +235,7 @@ def test_the_run_is_told_with_its_layers_and_its_data(browser, written, history)
         costs = reader.twin(".curve:has(figcaption:text('Cost of every step'))")
         by_step = {int(number(row[0])): row[1] for row in costs}
         for step, cost in list(by_step.items())[:40]:
-            if cost != "–":
+            if cost != "\u2013":
                 assert cost == shown(float(history.log["cost"][step]))
 
 
@@ -247,7 +252,9 @@ def test_a_step_shows_the_numbers_of_the_opened_step(browser, written, history):
         formulas = reader.page.locator(".explain [role=math]").evaluate_all(
             "all => all.map(each => each.ariaLabel)"
         )
-        assert formulas == [step.formula(f"dense_2.{kind}[0]").text() for kind in ("z", "output")]
+        assert formulas == [
+            step.formula(f"dense_2.{kind}[0]", example=step.followed).text() for kind in ("z", "output")
+        ]
         unit = reader.page.locator("[data-unit='3,0']")
         assert (
             unit.locator("title")
@@ -278,7 +285,7 @@ def test_a_clicked_weight_shows_bars_whose_mean_is_its_gradient(browser, small, 
         np.testing.assert_allclose(bars, step.gradients_by_example("dense/kernel[1,0]"), rtol=1e-5, atol=1e-9)
         assert shown(gradient) in reader.text(".weight .bars .note")
         reader.page.keyboard.press("4")
-        facts = dict((row[0], row[1:]) for row in reader.table("How dense/kernel[1,0] was moved"))
+        facts = {row[0]: row[1:] for row in reader.table("How dense/kernel[1,0] was moved")}
         assert number(facts["the weight"][0]) == pytest.approx(
             float(step.weights["dense/kernel"][1, 0]), rel=1e-6
         )
@@ -306,10 +313,7 @@ def test_the_boundary_counts_as_the_probabilities_say(browser, small, learner):
         reader.go("boundary", step=20)
         for border in (0.5, 0.7):
             slider = reader.page.locator(".threshold input")
-            slider.evaluate(
-                "(each, value) => { each.value = value; each.dispatchEvent(new Event('input', {bubbles: true})) }",
-                str(border),
-            )
+            slider.evaluate(SLIDE, str(border))
             table = reader.table("With this threshold")
             counts = [[number(cell.split()[0]) for cell in row[1:]] for row in table]
             yes, malignant = given >= border, y == 1
@@ -318,7 +322,8 @@ def test_the_boundary_counts_as_the_probabilities_say(browser, small, learner):
                 [np.sum(yes & ~malignant), np.sum(~yes & ~malignant)],
             ]
         assert "radius" in reader.text(".equation")
-        assert reader.page.locator(".point").count() == len(y)
+        drawn = reader.page.locator(".point").count()
+        assert f"{drawn} of {len(y)} points" in reader.text(".boundary figcaption")
         assert reader.page.locator(".point.in-batch").count() == 64
 
 
@@ -398,7 +403,8 @@ def test_the_four_stages_are_walked_by_keyboard_alone(browser, written):
 
 def test_a_link_names_an_exact_sight(browser, written, history):
     step = history.open(written.steps[10])
-    link = f"{address(written)}#screen=step&step={step.number}&stage=update&example=4&of=dense_2%2Fkernel%5B3%2C0%5D"
+    sight = f"screen=step&step={step.number}&stage=update&example=4&of=dense_2%2Fkernel%5B3%2C0%5D"
+    link = f"{address(written)}#{sight}"
     with Reader(browser, link) as reader:
         reader.page.wait_for_selector(".weight")
         assert reader.text(".weight h3") == "dense_2/kernel[3,0]"

@@ -37,9 +37,15 @@ def step_with(answer: Mapping[str, Any], count: int) -> dict[str, Any]:
     return {**answer, "batch_of": batch, "columns": columns}
 
 
-def formulas_without_code(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Formulas without their Python, which takes as much room as all else of them."""
-    found = {name: {**formula, "python": ""} for name, formula in answer["formulas"].items()}
+def formulas_of(answer: Mapping[str, Any], units: int) -> dict[str, Any]:
+    """The formulas of so many units of each layer, the strongest, without their Python."""
+    found: dict[str, Any] = {}
+    counts: dict[str, int] = {}
+    for name, formula in answer["formulas"].items():
+        stem = name.partition("[")[0]
+        counts[stem] = counts.get(stem, 0) + 1
+        if counts[stem] <= units:
+            found[name] = {**formula, "python": ""}
     return {**answer, "formulas": found}
 
 
