@@ -4,6 +4,7 @@
 #   make test    run every test, the slow outside judges included
 #   make check   lint, types, and that imports point down only
 #   make bench   measure against Keras, PyTorch, scikit-learn and a bare JAX loop
+#   make bench-page     measure how quick the page is, and what it costs a training to be watched
 #   make bench-tables   measure on real tables against XGBoost, LightGBM, CatBoost, Keras
 #   make format  lay out the code
 #   make clean   remove what the above have made
@@ -17,7 +18,7 @@ BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := build/demo
 
-.PHONY: demo test check bench bench-tables format clean
+.PHONY: demo test check bench bench-page bench-tables format clean
 
 demo: .venv/core
 	@mkdir -p $(DEMO)
@@ -31,6 +32,13 @@ demo: .venv/core
 	@echo "One of the steps that trained it, opened (pellucid show $(DEMO)/tumours.pellucid --step 71):"
 	@echo
 	@$(BIN)/pellucid show $(DEMO)/tumours.pellucid --step 71
+	@echo
+	@echo "A small network for the same table, and the page of its training (pellucid export FILE training.html):"
+	@echo
+	@$(BIN)/pellucid fit examples/tumours.csv --target diagnosis --network 8 --folds 0 \
+	  --out $(DEMO)/small.pellucid > $(DEMO)/small.txt
+	@$(BIN)/pellucid export $(DEMO)/small.pellucid $(DEMO)/training.html --title "Tumours, by a small network"
+	@echo "Open $(DEMO)/training.html in a browser; pellucid open $(DEMO)/small.pellucid opens every step."
 
 test: .venv/dev .venv/browser
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -43,6 +51,9 @@ check: .venv/dev
 
 bench: .venvs/bench/ready
 	.venvs/bench/bin/python benchmarks/speed.py
+
+bench-page: .venv/dev
+	$(BIN)/python benchmarks/page.py
 
 bench-tables: .venvs/tables/ready
 	.venvs/tables/bin/python benchmarks/tables.py

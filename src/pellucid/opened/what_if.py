@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -211,12 +212,25 @@ def _other_optimizer(
     if learning_rate is not None:
         config["learning_rate"] = learning_rate
         said.append(f"learning_rate = {learning_rate}")
-    mover = made.from_config(config)
-    if current is not None:
-        mover.name = current.name
-        mover.decays_like(current)
-    known = mover if outer is None else outer.around(mover)
-    known.build(step.parts.weights)
+
+    def of_config() -> Engine:
+        mover = made.from_config(config)
+        if current is not None:
+            mover.name = current.name
+            mover.decays_like(current)
+        known = mover if outer is None else outer.around(mover)
+        known.build(step.parts.weights)
+        return Engine(Parts(step.parts.model, step.parts.objective, known))
+
+    # What differs by its learning rate only takes the same programs.
+    rate = config.get("learning_rate")
+    told = {**config, "learning_rate": "a number"} if isinstance(rate, int | float) else config
+    key = (made, json.dumps(told, sort_keys=True, default=str))
+    if optimizer is not None or key not in step.engine.known:
+        step.engine.known[key] = of_config()
+    engine: Engine = step.engine.known[key]
+    known: Any = engine.parts.optimizer
+    mover = known.mover
     before = step.optimizer.before
     # Another optimizer begins anew; the scale of the cost stays where it is, unless it brings its own.
     anew = known if outer is not step.parts.optimizer else mover
@@ -226,6 +240,8 @@ def _other_optimizer(
         for name, variable in known.by_name().items()
         if name in before and name not in own
     }
+    if mover.rate_is_state and isinstance(rate, int | float):
+        variable = known.by_name()["learning_rate"]
+        kept[variable] = np.asarray(optimizers.checked_rate(rate), variable.value.dtype)
     values = [kept.get(variable, variable.value) for variable in known.variables]
-    parts = Parts(step.parts.model, step.parts.objective, known)
-    return Engine(parts), step.state._replace(optimizer=tuple(values)), said
+    return engine, step.state._replace(optimizer=tuple(values)), said

@@ -200,6 +200,19 @@ def _spread(numbers: Sequence[int]) -> list[int]:
     return [numbers[place] for place in order]
 
 
+def _in_turn(weights: Sequence[str]) -> list[str]:
+    """Weights in turn from each array: the first of each, then the second of each, ...
+
+    >>> _in_turn(["a[0]", "a[1]", "b[0]"])
+    ['a[0]', 'b[0]', 'a[1]']
+    """
+    arrays: dict[str, list[str]] = {}
+    for each in weights:
+        arrays.setdefault(each.partition("[")[0], []).append(each)
+    longest = max(map(len, arrays.values()), default=0)
+    return [own[place] for place in range(longest) for own in arrays.values() if place < len(own)]
+
+
 def _left_out(history: Any, found: Sequence[int], wanted: int, data: str, budget_mb: float) -> str:
     """What the file does not hold."""
     count = history.steps - _first(history)
@@ -322,7 +335,7 @@ class _Page:
             self.ask(payload.question("descent", step=number, weights=weights))
         self.ask(payload.question("boundary", step=number))
         if "error" not in opened and self.data != "none":
-            for of in opened["strongest"][:FIRST_WEIGHTS]:
+            for of in _in_turn(opened["strongest"])[:FIRST_WEIGHTS]:
                 self.ask(payload.question("weight", step=number, of=of))
         if self.room < 0 and self.steps:
             self.kept, self.seen, self.stream, self.room = before
@@ -349,7 +362,7 @@ class _Page:
         if self.data == "none":
             return
         place = FIRST_WEIGHTS + among - 1
-        for of in opened["strongest"][place : place + 1]:
+        for of in _in_turn(opened["strongest"])[place : place + 1]:
             yield payload.question("weight", step=number, of=of)
         places, losses = opened["batch_of"]["places"], opened["batch_of"]["losses"]
         order = (

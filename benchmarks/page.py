@@ -1,0 +1,185 @@
+"""How quick the page is: opening a step, going through steps, and what it costs a training to be watched.
+
+Writes benchmarks/PAGE.md. Run by `make bench-page`; it needs Chromium for what is measured in a browser.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pellucid as keras
+from pellucid import layers
+from pellucid.views import payload
+
+HERE = Path(__file__).parent
+ROUNDS = 5
+#: Counts how long each frame takes while the steps of a file are gone through, one each frame.
+FRAMES = """async steps => {
+  const slider = document.querySelector('input.time'), times = [];
+  for (let place = 1; place < steps; place++) {
+    const began = performance.now();
+    slider.value = place;
+    slider.dispatchEvent(new Event('input', {bubbles: true}));
+    document.querySelector('.network svg').getBoundingClientRect();
+    times.push(performance.now() - began);
+    await new Promise(requestAnimationFrame);
+  }
+  return times;
+}"""
+
+
+def network(*units: int) -> Any:
+    model = keras.Sequential([keras.Input(shape=(units[0],))])
+    for each in units[1:-1]:
+        model.add(layers.Dense(each, "relu"))
+    model.add(layers.Dense(units[-1], "sigmoid"))
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def trained(units: tuple[int, ...], rows: int, epochs: int, **options: Any) -> Any:
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, units[0])).astype("float32")
+    y = (x @ rng.normal(size=units[0]) > 0).astype("float32")
+    return network(*units).fit(x, y, epochs=epochs, batch_size=32, verbose=0, **options)
+
+
+def asked(view: Any, question: str) -> float:
+    """Seconds that an answer takes over the server."""
+    address, _, token = view.url.partition("/#token=")
+    target = f"{address}/api/ask?q={urllib.parse.quote(question, safe='')}"
+    request = urllib.request.Request(target, headers={"X-Pellucid-Token": token})
+    began = time.perf_counter()
+    with urllib.request.urlopen(request) as response:
+        response.read()
+    return time.perf_counter() - began
+
+
+def opening() -> list[str]:
+    """How long it takes to open a step on the server, that was not opened before."""
+    lines = []
+    for units in ((2, 1), (30, 16, 1)):
+        history = trained(units, 640, 100)
+        with history.view(open_browser=False) as view:
+            asked(view, payload.question("step", step=0))
+            steps = np.random.default_rng(1).permutation(np.arange(1, history.steps))[:100]
+            times = [asked(view, payload.question("step", step=int(each))) for each in steps]
+        name = "-".join(map(str, units))
+        lines.append(
+            f"| {name}: a step of {history.steps:,}, over the server | {1e3 * statistics.median(times):.0f} ms |"
+        )
+    return lines
+
+
+def watching() -> list[str]:
+    """What recording, serving and a page that asks cost a training."""
+    units, rows, epochs = (30, 16, 1), 20_000, 150
+
+    def once(kind: str) -> float:
+        options: dict[str, Any] = {"record": False} if kind == "unrecorded" else {}
+        if kind in ("served", "asked"):
+            options["view"] = {"open_browser": False}
+        ended = threading.Event()
+        asking = threading.Thread(target=ask, args=(ended,)) if kind == "asked" else None
+        if asking is not None:
+            asking.start()
+        began = time.perf_counter()
+        history = trained(units, rows, epochs, **options)
+        seconds = time.perf_counter() - began
+        ended.set()
+        if asking is not None:
+            asking.join()
+        if kind in ("served", "asked"):
+            history.view(open_browser=False).close()
+        return seconds
+
+    def ask(ended: threading.Event) -> None:
+        from pellucid.views.page import server
+
+        while not ended.wait(1.0):
+            for view in list(server._open_views):
+                try:
+                    step = int(view.progress.steps) - 1
+                    if step > 0:
+                        asked(view, payload.question("step", step=step))
+                except OSError:
+                    pass
+
+    kinds = ("unrecorded", "recorded", "served", "asked")
+    once("asked")
+    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for _ in range(ROUNDS):
+        for kind in kinds:
+            seconds[kind].append(once(kind))
+    base = statistics.median(seconds["unrecorded"])
+    told = {
+        "recorded": "recorded, in the time of one that is not",
+        "served": "recorded and served, no page open",
+        "asked": "recorded and served, a step asked for each second",
+    }
+    return [f"| {what} | {statistics.median(seconds[kind]) / base:.3f} |" for kind, what in told.items()]
+
+
+def scrubbing() -> list[str]:
+    """How long the page takes for a frame while 1,000 steps of a file are gone through."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        return ["| going through steps | no Chromium |"]
+    from playwright.sync_api import sync_playwright
+
+    history = trained((2, 4, 1), 640, 60)
+    lines = []
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        page = history.export_html(Path(folder) / "page.html", steps=1_000, budget_mb=60)
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        opened = browser.new_page(viewport={"width": 1400, "height": 900})
+        for screen in ("step", "boundary", "cost", "run"):
+            opened.goto("about:blank")
+            opened.goto(f"{page.path.as_uri()}#screen={screen}")
+            opened.wait_for_selector("header nav")
+            opened.wait_for_timeout(500)
+            frames = FRAMES if screen == "step" else FRAMES.replace(".network svg", "main")
+            times = opened.evaluate(frames, len(page.steps))
+            lines.append(
+                f"| {screen}: a frame while going through {len(page.steps):,} steps | "
+                f"{statistics.median(times):.1f} ms (95 %: {np.quantile(times, 0.95):.1f} ms) |"
+            )
+        browser.close()
+    return lines
+
+
+def main() -> None:
+    import os
+
+    lines = [
+        "# The page: how quick it is",
+        "",
+        f"Written by `make bench-page`, on {os.cpu_count()} cores ({platform.system()}, Python "
+        f"{platform.python_version()}). Medians; trainings in turn, {ROUNDS} rounds: 30-16-1, 20,000 rows, "
+        "batches of 32.",
+        "",
+        "| what | |",
+        "|---|---|",
+        *opening(),
+        *watching(),
+        *scrubbing(),
+        "",
+    ]
+    print("\n".join(lines))
+    (HERE / "PAGE.md").write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
