@@ -32,7 +32,7 @@ demo: .venv/core
 	@echo
 	@$(BIN)/pellucid show $(DEMO)/tumours.pellucid --step 71
 
-test: .venv/dev
+test: .venv/dev .venv/browser
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev
@@ -72,6 +72,13 @@ PAGE := hatch_build.py $(wildcard frontend/*.js* frontend/.npmrc) $(shell find f
 	@echo "Installing what the tests need into .venv (once)"
 	@$(BIN)/python $(PIP) --editable '.[dev]'
 	@touch $@
+
+# The page is tested in a real browser: Debian's, which is installed where that is possible.
+.venv/browser: .venv/dev
+	@command -v chromium >/dev/null || { echo "Installing Chromium, in which the page is tested"; \
+	  { apt-get update && apt-get install --yes --no-install-recommends chromium; } >/dev/null 2>&1; } || true
+	@if command -v chromium >/dev/null; then touch $@; \
+	else echo "NO BROWSER: the page is not tested; install chromium (apt-get install chromium)"; fi
 
 WITHOUT_CUDA := .venvs/bench/bin/python -c 'import json, sys; names = [each["metadata"]["name"] \
   for each in json.load(sys.stdin)["install"]]; sys.exit(any("nvidia" in name for name in names))'

@@ -120,6 +120,7 @@ export interface Step {
   batch_of: {
     size: number;
     places: Tensor;
+    places_said: string;
     rows: Tensor | null;
     numbers: Tensor | null;
     columns: string[];

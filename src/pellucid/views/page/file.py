@@ -30,11 +30,15 @@ SAMPLE = 8
 DATA = ("all", "sample", "none")
 #: Of a step so many weights come along first, then, in as many rounds, more of them and more examples; of so
 #: many arrays it comes along how they spread over time.
-FIRST_WEIGHTS, MORE, ARRAYS = 4, 64, 24
+FIRST_WEIGHTS, MORE, ARRAYS = 3, 64, 24
+#: Of so many units of a layer there are formulas.
+UNITS = 8
 #: As each takes its time, no more rounds are begun after so many formulas.
 FORMULAS = 4_000
 #: The part of a step's room that the numbers of its examples may take; of so many they come along at least.
-PART, FEWEST = 0.4, 16
+PART, FEWEST = 0.3, 16
+#: The same of the points of a boundary, and how many bytes one takes.
+POINTS, POINTS_PART, POINT = 120, 0.07, 13
 
 
 @dataclass(frozen=True)
@@ -223,6 +227,7 @@ class _Page:
         self.steps: dict[int, dict[str, Any]] = {}
         self.run: dict[str, Any] = {}
         self.seen: set[bytes] = set()
+        self.stream = zlib.compressobj(6)
         # What is packed is written in letters, four for three bytes.
         shell = len(markup.document("", {}, b"", html.history(history)).encode())
         self.room = (budget - shell) * 3 // 4
@@ -253,7 +258,9 @@ class _Page:
     def keep(self, question: str, answer: Any) -> None:
         """Keep an answer."""
         self.kept[question] = answer
-        self.room -= len(zlib.compress(payload.encode(self._unseen(answer)), 6))
+        # Packed as if all were one stream, as in the end it is.
+        packed = self.stream.compress(payload.encode(self._unseen(answer)))
+        self.room -= len(packed) + len(self.stream.flush(zlib.Z_SYNC_FLUSH))
 
     def _unseen(self, answer: Any) -> Any:
         """An answer without the arrays that are there already: each is packed once."""
@@ -270,7 +277,12 @@ class _Page:
         """The answer without the rows that shall not come along."""
         name = question.partition("?")[0]
         if name == "formulas":
-            answer = withheld.formulas_without_code(answer)
+            answer = withheld.formulas_of(answer, UNITS)
+        if name == "weight":
+            answer = withheld.weight_without_code(answer)
+        if name == "boundary":
+            most = int(POINTS_PART * self.begun_with / self.wanted / POINT)
+            answer = withheld.coarse(withheld.boundary_with(answer, max(POINTS, most)))
         if name == "step":
             return withheld.step_with(
                 answer, {"all": self.most_examples(answer), "sample": SAMPLE, "none": 0}[self.data]
@@ -303,7 +315,7 @@ class _Page:
         """Keep what a step is asked first, if there is room for it."""
         if self.full:
             return
-        kept, seen, room = dict(self.kept), set(self.seen), self.room
+        before = dict(self.kept), set(self.seen), self.stream.copy(), self.room
         opened = self.ask(payload.question("step", step=number))
         self.ask(payload.question("formulas", step=number, example=opened.get("followed", 0)))
         for weights in (None, self.pair):
@@ -313,7 +325,8 @@ class _Page:
             for of in opened["strongest"][:FIRST_WEIGHTS]:
                 self.ask(payload.question("weight", step=number, of=of))
         if self.room < 0 and self.steps:
-            self.kept, self.seen, self.room, self.full = kept, seen, room, True
+            self.kept, self.seen, self.stream, self.room = before
+            self.full = True
             return
         self.steps[number] = opened
 

@@ -22,12 +22,14 @@ def step_with(answer: Mapping[str, Any], count: int) -> dict[str, Any]:
     kept = _largest(batch["losses"], len(batch["places"]), count)
     if count:
         place = int(np.flatnonzero(np.asarray(batch["places"]) == answer["followed"])[0])
-        kept = np.unique([place, *kept[: count - 1]])
+        others = [each for each in kept if each != place]
+        kept = np.unique([place, *others[: count - 1]])
     for name in OF_BATCH:
         if batch.get(name) is not None:
             batch[name] = np.asarray(batch[name])[kept] if count or name == "places" else None
+    batch["places_said"] = f"{len(kept):,} of {batch['size']:,} examples: those with the largest losses."
     if not count:
-        batch["x_said"] = "The rows were left out of this file."
+        batch["places_said"] = "The rows were left out of this file."
     columns = [
         {**each, "values": {kind: np.asarray(values)[kept] for kind, values in each["values"].items()}}
         for each in answer["columns"]
@@ -35,10 +37,30 @@ def step_with(answer: Mapping[str, Any], count: int) -> dict[str, Any]:
     return {**answer, "batch_of": batch, "columns": columns}
 
 
-def formulas_without_code(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Formulas without their Python, which takes as much room as all else of them."""
-    found = {name: {**formula, "python": ""} for name, formula in answer["formulas"].items()}
+def formulas_of(answer: Mapping[str, Any], units: int) -> dict[str, Any]:
+    """The formulas of so many units of each layer, the strongest, without their Python."""
+    found: dict[str, Any] = {}
+    counts: dict[str, int] = {}
+    for name, formula in answer["formulas"].items():
+        stem = name.partition("[")[0]
+        counts[stem] = counts.get(stem, 0) + 1
+        if counts[stem] <= units:
+            found[name] = {**formula, "python": ""}
     return {**answer, "formulas": found}
+
+
+def weight_without_code(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """A weight whose formulas come without their Python."""
+    formulas = {name: each and {**each, "python": ""} for name, each in answer["formulas"].items()}
+    return {**answer, "formulas": formulas}
+
+
+def coarse(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """A boundary whose map has as many digits as colours can show; what is said of points stays as it is."""
+    response = np.array(answer["response"], np.float32)
+    bits = response.view(np.uint32)
+    bits &= np.uint32(0xFFFFF000)
+    return {**answer, "response": response}
 
 
 def weight_with(answer: Mapping[str, Any], count: int) -> dict[str, Any]:
@@ -51,11 +73,13 @@ def weight_with(answer: Mapping[str, Any], count: int) -> dict[str, Any]:
 
 
 def boundary_with(answer: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """A boundary with so many of its points, evenly drawn. What is counted, is counted over all."""
+    """A boundary with so many of its points: those of the batch, and others evenly. All are counted."""
     points = len(answer["points"])
     if points <= count:
         return dict(answer)
-    kept = np.unique(np.linspace(0, points - 1, count).astype(int))
+    batch = np.flatnonzero(np.asarray(answer["examples"]) >= 0)[:count]
+    evenly = np.linspace(0, points - 1, max(count - len(batch), 1)).astype(int)
+    kept = np.unique([*batch, *evenly])
     said = f"{answer['said']} {len(kept)} of {points:,} points are drawn; the counts are of all.".strip()
     return {**answer, **{name: _rows(answer[name], kept) for name in OF_POINTS}, "said": said}
 

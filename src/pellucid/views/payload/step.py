@@ -93,6 +93,7 @@ def _batch_of(source: Source, it: Any, places: NumPy, right: NumPy | None) -> di
     return {
         "size": it.rows_count,
         "places": places.astype(np.int32),
+        "places_said": _places_said(len(places), it.rows_count),
         "rows": None if it.rows is None else np.asarray(it.rows)[places],
         "numbers": None if it.numbers is None else np.asarray(it.numbers)[places],
         "columns": [str(each) for each in it.columns],
@@ -111,6 +112,13 @@ def _batch_of(source: Source, it: Any, places: NumPy, right: NumPy | None) -> di
         "labels": labels_of(source.history, kind, output),
         "threshold": source.history.threshold,
     }
+
+
+def _places_said(given: int, count: int) -> str:
+    """Which examples are given, if not all."""
+    if given == count:
+        return ""
+    return f"{given:,} of {count:,} examples: those with the largest losses, and others drawn evenly."
 
 
 def first_output(it: Any) -> tuple[Any, Any]:
