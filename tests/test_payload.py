@@ -167,11 +167,30 @@ def folds():
     return model.fit(x, y, sample_weight=[np.ones(30, "float32"), counts], batch_size=10, epochs=2, verbose=0)
 
 
+def positions():
+    """A model whose first layer is given positions, and not rows; several numbers for each time."""
+    random = np.random.default_rng(10)
+    x = random.integers(0, 9, (14, 5))
+
+    class Places(L.Layer):
+        def __init__(self):
+            super().__init__()
+            self.where, self.what = L.Embedding(5, 3), L.Embedding(9, 3)
+
+        def call(self, inputs):
+            return self.where(jnp.arange(5)) + self.what(inputs)
+
+    layers = [Places(), L.LayerNormalization(), L.Dense(4, "gelu"), L.Dense(9, "softmax")]
+    model = keras.Sequential([keras.Input((5,), dtype="int32"), *layers])
+    model.compile(O.AdamW(0.01, clipnorm=1.0), "sparse_categorical_crossentropy")
+    return model.fit(x, np.roll(x, -1, axis=1), batch_size=6, epochs=2, verbose=0)
+
+
 RUNS = {
     made.__name__: made
     for made in (
         *(thread, tumours, convolution, recurrent, words, several),
-        *(broken, stream, weighted, whole, folds),
+        *(broken, stream, weighted, whole, folds, positions),
     )
 }
 every_run = pytest.mark.parametrize("name", RUNS)
@@ -329,7 +348,7 @@ MALFORMED = [
         "boundary?features=a&step=0",
         "boundary?others=most&step=0",
         "surface?grid=-3",
-        "descent?step=1",
+        "descent?weights=a;b",
         " run",
     ),
 ]
@@ -431,7 +450,7 @@ def questions_of(name, number):
     return [*every, ("descent", {"step": number, "weights": refs[:2]})]
 
 
-NO_TABLE = ("convolution", "recurrent", "words", "several")
+NO_TABLE = ("convolution", "recurrent", "words", "several", "positions")
 
 
 @every_run
@@ -479,9 +498,7 @@ def test_a_step_is_that_which_history_opens(name):
         )
         assert found["title"] == told.title(step)
         assert found["title"] in str(step)
-        assert found["agreement"] in str(step).replace("\n          ", " ") or found["agreement"][:20] in str(
-            step
-        )
+        assert found["agreement"] == told.agreement(step)
         assert found["optimizer"]["line"] == told.optimizer(step)
         assert found["exact"] == step.exact
         same([found["cost"], found["penalty"]], [step.cost, step.penalty])
@@ -536,7 +553,7 @@ def test_columns_hold_what_each_layer_did_with_each_example(name):
         each for each in step.layers if isinstance(each.output, np.ndarray) and "output" not in each.shared
     ]
     assert [each["name"] for each in columns] == [each.name for each in shown]
-    if isinstance(step.layers[0].input, np.ndarray):
+    if isinstance(step.layers[0].input, np.ndarray) and "input" not in step.layers[0].shared:
         flat = step.layers[0].input.reshape(step.rows_count, -1)
         same(first["values"]["output"], flat[:, first["drawn"]])
     for column, layer in zip(columns, shown, strict=True):
@@ -779,7 +796,11 @@ def test_pushes_and_penalties_are_the_gradient(name):
         made = found["formulas"]
         assert made["gradient"]["holds"]
         assert made["update"]["holds"]
-        same(made["after"]["recorded"], found["after"])
+        # By rounding, the weight of the training may be another; then that is said.
+        alike = np.array_equal(
+            np.float32(made["after"]["recorded"]), np.float32(found["after"]), equal_nan=True
+        )
+        assert alike != ("in the training, by rounding" in made["after"]["remark"])
 
 
 def test_what_the_optimizer_remembers_of_a_weight():
@@ -944,6 +965,7 @@ def test_a_run_is_described():
     assert found["epoch_starts"].tolist() == [0, 18]
     assert set(found["history"]) == {"loss", "accuracy"}
     np.testing.assert_array_equal(found["history"]["loss"], history.history["loss"])
+    assert found["pair"] == ["dense/kernel[0,0]", "dense/kernel[1,0]"]
     first, second = found["layers"]
     assert first == {
         "name": "dense",
@@ -1208,6 +1230,14 @@ def test_a_descent_is_what_would_have_been_with_other_learning_rates(name):
         ask(name, "descent", step=2, weights=[refs[0], refs[0]])
 
 
+def test_a_descent_in_the_plane_of_the_path_lies_on_the_path():
+    plane, found = ask("thread", "surface"), ask("thread", "descent", step=2)
+    assert plane["path_steps"].tolist()[:4] == [0, 1, 2, 3]
+    np.testing.assert_allclose(found["at"], plane["path"][2], atol=1e-5)
+    np.testing.assert_allclose(found["next"][8], plane["path"][3], atol=1e-5)
+    assert found["weights"] == []
+
+
 def test_a_descent_from_a_schedule_is_one_from_a_number():
     x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
     found = []
@@ -1272,7 +1302,8 @@ def test_many_layers_stay_small():
     assert len(batch["places"]) < 300 == batch["size"]
 
 
-def test_steps_are_opened_once_and_few_are_kept():
+def test_steps_are_opened_once_and_few_are_kept(monkeypatch):
+    monkeypatch.setattr(payload.source, "KEPT", 4)
     opened = []
 
     class Counting:

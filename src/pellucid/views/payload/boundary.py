@@ -14,6 +14,7 @@ from pellucid.views.payload.source import Source
 from pellucid.views.payload.step import first_output
 from pellucid.views.plots.boundary import DecisionBoundaryDisplay
 from pellucid.views.plots.canvas import POINTS
+from pellucid.views.plots.network import given_to
 
 NumPy = np.ndarray[Any, Any]
 #: Of more rows than this only a part is asked for, evenly spread over the rows.
@@ -82,12 +83,18 @@ def _require_table(it: Any) -> None:
         said = f"rows of shape {told.sizes(np.shape(x)[1:])}"
     elif np.asarray(x).dtype.kind not in "biuf":
         said = "rows that are no numbers"
-    elif type(it.layers[0].layer).__name__ == "Embedding":
+    elif any(_looks_up(layer, x) for layer in it.layers):
         said = "rows of numbers that stand for words or the like"
     if said:
         raise DataError(
             message("a boundary lies over the features of a table.", came=said, expected="rows of numbers")
         )
+
+
+def _looks_up(layer: Any, x: NumPy) -> bool:
+    """Whether a layer takes the rows for numbers of words or the like."""
+    given = given_to(layer) if type(layer.layer).__name__ == "Embedding" else None
+    return given is not None and np.array_equal(given, x)
 
 
 def _rows(source: Source, it: Any) -> tuple[NumPy, NumPy | None, NumPy, NumPy]:

@@ -63,6 +63,11 @@ class Opened:
         return columns_of(self.step, self.step.followed, "output", most, self.step.weights)
 
     @property
+    def first(self) -> Any:
+        """The first layer that is drawn."""
+        return self.network[0][1].layer
+
+    @property
     def nbytes(self) -> int:
         """About how much memory it takes."""
         step = self.step

@@ -15,7 +15,7 @@ from pellucid.views import told
 from pellucid.views.payload.numbers import f4
 from pellucid.views.payload.source import Opened, Source
 from pellucid.views.plots.boundary import answered_by, kind_of, probabilities
-from pellucid.views.plots.network import Links, Neurons
+from pellucid.views.plots.network import Links, Neurons, given_to
 
 NumPy = np.ndarray[Any, Any]
 #: Of a larger batch so many examples are given, and fewer where their numbers take more than so many bytes.
@@ -278,11 +278,11 @@ def _by_unit(layer: Any, kind: str) -> NumPy | None:
 
 
 def _column(opened: Opened, column: Neurons, places: NumPy) -> dict[str, Any]:
-    it, layer = opened.step, column.layer
-    given = it.layers[0].input if layer is None else layer.output
-    shape = given.shape[1:] if isinstance(given, np.ndarray) and given.ndim else (len(column.values),)
+    layer = column.layer
+    given = given_to(opened.first) if layer is None else layer.output
+    shape = (len(column.values),) if given is None else given.shape[1:]
     if layer is None:
-        by_unit = {"output": given} if isinstance(given, np.ndarray) else {}
+        by_unit = {} if given is None else {"output": given}
     else:
         by_unit = {kind: _by_unit(layer, kind) for kind in _kinds(column)}
     indices = [[int(each) for each in np.unravel_index(unit, shape or (1,))] for unit in column.drawn]

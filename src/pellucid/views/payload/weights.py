@@ -144,7 +144,8 @@ def _heat(opened: Opened, path: str, side: int) -> dict[str, Any]:
 def _units(layer: Any) -> dict[str, Any] | None:
     """How many units of a layer say nothing to any example of the batch; None where that is not asked."""
     bent, output = told.activation(layer), layer.output
-    if bent not in (*ENDS, *SILENT) or not isinstance(output, np.ndarray) or output.ndim < 2:
+    by_row = isinstance(output, np.ndarray) and output.ndim > 1 and "output" not in layer.shared
+    if bent not in (*ENDS, *SILENT) or not by_row:
         return None
     by_unit = output.reshape(-1, output.shape[-1])
     silent = saturated = 0

@@ -417,7 +417,8 @@ def columns_of(
     ]
     if not layers:
         raise ArgumentError(message("this step has no layers to draw.", came=repr(step)))
-    given = layers[0].input if isinstance(layers[0].input, np.ndarray) else np.zeros((step.rows_count, 0))
+    given = given_to(layers[0])
+    given = np.zeros((step.rows_count, 0)) if given is None else given
     came = np.ravel(given[example]).astype(np.float64)
     names = tuple(step.columns) if len(step.columns) == len(came) else ()
     names = names or (tuple(f"x[{each}]" for each in range(len(came))) if given.ndim == 2 else ())
@@ -433,7 +434,8 @@ def columns_of(
         kernels = [path for path in own if path in numbers and numbers[path].shape == sizes]
         kind = type(layer.layer).__name__
         bias = [path for path in own if path.endswith("/bias") and path in numbers]
-        follows = isinstance(layer.input, np.ndarray) and layer.input[example].size == sizes[0]
+        came_in = given_to(layer)
+        follows = came_in is not None and came_in[example].size == sizes[0]
         if kernels and follows:
             links.append(Links("weights", numbers[kernels[0]], kernels[0]))
         else:
@@ -449,6 +451,11 @@ def columns_of(
         path = bias[0] if biases is not None else ""
         columns.append(Neurons(layer.name, named, values, drawn, (), biases, path, layer))
     return columns, links
+
+
+def given_to(layer: Any) -> NumPy | None:
+    """What a layer was given for each row; None if that is several arrays, or is for the whole batch."""
+    return layer.input if isinstance(layer.input, np.ndarray) and "input" not in layer.shared else None
 
 
 def _outcome(step: Any, example: int) -> tuple[str, ...]:
