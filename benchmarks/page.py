@@ -78,7 +78,7 @@ def opening() -> list[str]:
             times = [asked(view, payload.question("step", step=int(each))) for each in steps]
         name = "-".join(map(str, units))
         lines.append(
-            f"| {name}: a step of {history.steps:,}, over the server | {1e3 * statistics.median(times):.0f} ms |"
+            f"| {name}: a step of {history.steps:,}, by the server | {1e3 * statistics.median(times):.0f} ms |"
         )
     return lines
 
