@@ -690,6 +690,7 @@ class Formula:
         holds: whether value and recorded agree, to that tolerance.
         symbols: the formula with names in the place of numbers.
         latex, mathml: the formula for documents and pages.
+        symbols_mathml: the formula for pages, with names in the place of numbers.
         python: the formula as Python code, which ends in `value = ...`.
     """
 
@@ -749,9 +750,20 @@ class Formula:
 
     @property
     def mathml(self) -> str:
-        """The formula as a MathML element, as browsers show it."""
+        """The formula as a MathML element, as browsers show it.
+
+        What has a name says it: `<mn data-ref="dense/kernel[2,3]">0.31</mn>`.
+        """
+        return self._mathml(symbols=False)
+
+    @property
+    def symbols_mathml(self) -> str:
+        """The formula as a MathML element, with names in the place of numbers."""
+        return self._mathml(symbols=True)
+
+    def _mathml(self, symbols: bool) -> str:
         left = '<mtd style="text-align:left">'
-        lines = self._lines(MathML(TERMS), f"</mtd></mtr><mtr>{left}")
+        lines = self._lines(MathML(TERMS, symbols), f"</mtd></mtr><mtr>{left}", result=not symbols)
         return (
             '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">'
             f'<mtable displaystyle="true"><mtr>{left}{lines}</mtd></mtr></mtable></math>'
@@ -985,10 +997,11 @@ def _parted(name: str) -> tuple[str, str, str]:
 
     >>> _parted("dense/kernel[0,1] before")
     ('dense/kernel', '0,1', ' before')
+    >>> _parted("learning rate")
+    ('learning rate', '', '')
     """
-    found = re.fullmatch(r"(.*?)(?:\[([^\]]*)\])?([^\[\]]*)", name)
-    assert found is not None
-    return found[1], found[2] or "", found[3]
+    found = re.fullmatch(r"(.*?)\[([^\]]*)\]([^\[\]]*)", name, re.DOTALL)
+    return (found[1], found[2], found[3]) if found else (name, "", "")
 
 
 class Latex(Painter):
@@ -1011,9 +1024,9 @@ class Latex(Painter):
     def name(self, name: str) -> str:
         """A name; what is in square brackets goes below."""
         stem, below, end = _parted(name)
-        stem, end = (re.sub(r"([\\_#$%&{}~^])", r"\\\1", part) for part in (stem, end))
+        stem, end = (re.sub(r"([\\_#$%&{}~^])", r"\\\1", part).replace(" ", "~") for part in (stem, end))
         below = f"_{{{below}}}" if below else ""
-        return rf"\mathrm{{{stem}}}{below}" + (rf"\mathrm{{{end.replace(' ', '~')}}}" if end else "")
+        return rf"\mathrm{{{stem}}}{below}" + (rf"\mathrm{{{end}}}" if end else "")
 
     def rest(self, node: Rest) -> str:
         """One number, and how many it stands for."""
@@ -1066,29 +1079,44 @@ class Latex(Painter):
 
 
 class MathML(Painter):
-    """MathML, as browsers show it."""
+    """MathML, as browsers show it. What has a name carries it as `data-ref`, so that a page can follow it.
+
+    >>> MathML().inline(Number(-0.5, "dense/kernel[0,1]"))
+    '<mrow data-ref="dense/kernel[0,1]"><mo>-</mo><mn>0.5</mn></mrow>'
+    >>> MathML(symbols=True).inline(Number(-0.5, "<b>"))
+    '<mtext data-ref="&lt;b&gt;">&lt;b&gt;</mtext>'
+    """
 
     equals = "<mo>=</mo>"
 
+    def leaf(self, node: Number | Let) -> str:
+        """A number, with the name of its place."""
+        return self._number(node.value, _reference(node.name))
+
     def number(self, value: float) -> str:
         """A number; powers of ten as such."""
+        return self._number(value, "")
+
+    def _number(self, value: float, reference: str) -> str:
         text = shown(value)
         if text.startswith("-"):
-            return f"<mrow><mo>-</mo>{self.number(-value)}</mrow>"
+            return f"<mrow{reference}><mo>-</mo>{self.number(-value)}</mrow>"
         if "e" in text:
             digits, power = text.split("e")
-            return (
-                f"<mrow><mn>{digits}</mn><mo>&#xB7;</mo><msup><mn>10</mn><mn>{int(power)}</mn></msup></mrow>"
-            )
-        return f"<mn>{text}</mn>"
+            power = f"<msup><mn>10</mn><mn>{int(power)}</mn></msup>"
+            return f"<mrow{reference}><mn>{digits}</mn><mo>&#xB7;</mo>{power}</mrow>"
+        return f"<mn{reference}>{text}</mn>"
 
     def name(self, name: str) -> str:
         """A name; what is in square brackets goes below."""
         stem, below, end = map(html.escape, _parted(name))
-        stem, end = f"<mtext>{stem}</mtext>", end.replace(" ", "&#xA0;")
+        end, reference = end.replace(" ", "&#xA0;"), _reference(name)
+        if not below and not end:
+            return f"<mtext{reference}>{stem}</mtext>"
+        found = f"<mtext>{stem}</mtext>"
         if below:
-            stem = f"<msub>{stem}<mtext>{below}</mtext></msub>"
-        return f"<mrow>{stem}<mtext>{end}</mtext></mrow>" if end else stem
+            found = f"<msub{'' if end else reference}>{found}<mtext>{below}</mtext></msub>"
+        return f"<mrow{reference}>{found}<mtext>{end}</mtext></mrow>" if end else found
 
     def rest(self, node: Rest) -> str:
         """One number, and how many it stands for."""
@@ -1153,6 +1181,11 @@ class MathML(Painter):
     def remark(self, line: str, text: str) -> str:
         """A line with a remark behind it."""
         return f"{line}<mspace width='1em'/><mtext>({html.escape(text)})</mtext>"
+
+
+def _reference(name: str) -> str:
+    """The attribute that says whose number it is."""
+    return f' data-ref="{html.escape(name)}"' if name else ""
 
 
 # What states a formula, and what it is given.

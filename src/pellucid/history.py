@@ -28,11 +28,13 @@ from pellucid.opened import Step, open_step
 from pellucid.record import Record
 from pellucid.replay import Replay
 from pellucid.step import Parts, Values
-from pellucid.views import html
+from pellucid.views import html, told
 
 NumPy = np.ndarray[Any, Any]
 #: At how many steps, at most, the norms of a log are sampled.
 SAMPLED = 100
+#: Of models of more weights than this, fewer steps are sampled.
+FREELY = 2**21
 #: How many bytes of weights, at most, `costs_at` gives to the device at once.
 TAKEN_AT_ONCE = 2**26
 
@@ -76,24 +78,15 @@ class StepLog(Mapping[str, NumPy]):
 
     @property
     def norms(self) -> dict[str, NumPy]:
-        """Lengths (2-norms) at up to a hundred steps, spread over the run.
+        """Lengths (2-norms) at about a hundred steps, spread over the run.
 
         "step" says which; "dense.gradient", "dense.update" and "dense.weights" are those of all weights
         of the layer "dense" together. They are found by opening these steps, and kept.
         """
         if self._norms is None:
-            record = self._record.settled()
-            first = record.first_step()
-            # Where snapshots are, a step opens without a replay.
-            there = [s.step for s in record.snapshots.kept if first <= s.step < record.steps]
-            places = np.unique(np.linspace(0, len(there) - 1, min(SAMPLED, len(there))).astype(int))
-            chosen = [there[place] for place in places]
-            if len(chosen) < SAMPLED:
-                spread = np.linspace(first, record.steps - 1, min(SAMPLED, record.steps - first))
-                chosen = np.unique([*chosen, *spread.astype(int).tolist()]).tolist()
             found: dict[str, list[float]] = {"step": []}
-            for number in chosen:
-                step = self._history.open(int(number))
+            for number in self.sampled(SAMPLED):
+                step = self._history.open(number)
                 found["step"].append(number)
                 layers = dict.fromkeys(path.rpartition("/")[0] for path in step.weights)
                 for layer in layers:
@@ -102,11 +95,27 @@ class StepLog(Mapping[str, NumPy]):
                         ("update", step.updates),
                         ("weights", step.weights),
                     ):
-                        own = [a for path, a in values.items() if path.rpartition("/")[0] == layer]
-                        length = float(np.sqrt(sum(np.square(a, dtype=np.float64).sum() for a in own)))
-                        found.setdefault(f"{layer}.{what}", []).append(length)
+                        own = [told.length(a) for p, a in values.items() if p.rpartition("/")[0] == layer]
+                        found.setdefault(f"{layer}.{what}", []).append(told.length(own))
             self._norms = {name: np.asarray(values) for name, values in found.items()}
         return self._norms
+
+    def sampled(self, most: int) -> list[int]:
+        """Numbers of steps, spread over the run: of up to so many, and of fewer where a model is very large.
+
+        Where there are snapshots, steps open without a replay, and so these are taken first.
+        """
+        record = self._record.settled()
+        weights = sum(each.size for each in self._history.replay.engine.parts.weights)
+        most = max(min(most, 10), min(most, FREELY * most // max(weights, 1)))
+        first = record.first_step()
+        there = [s.step for s in record.snapshots.kept if first <= s.step < record.steps]
+        places = np.unique(np.linspace(0, len(there) - 1, min(most, len(there))).astype(int))
+        chosen = [int(there[place]) for place in places]
+        if len(chosen) < most:
+            spread = np.linspace(first, record.steps - 1, min(most, record.steps - first))
+            chosen = sorted({*chosen, *spread.astype(int).tolist()})
+        return chosen
 
     def __repr__(self) -> str:
         costs = self["cost"]
@@ -147,8 +156,10 @@ class History(callbacks.History):
         self._final: dict[str, Any] = {}
         self._log: StepLog | None = None
         self._folder: folders.Folder | None = None
-        #: What else the file holds: a table's network gives its labels.
+        #: What else the file holds: a table's network gives its labels, and from which probability on the
+        #: answer is the second of two.
         self.labels: Sequence[str] = ()
+        self.threshold = 0.5
 
     # What fit tells.
 
@@ -183,7 +194,13 @@ class History(callbacks.History):
         for listen in listeners:
             listen(self)
 
-    def _recorded(self) -> Replay:
+    @property
+    def replay(self) -> Replay:
+        """The recorded training, to be run again up to any step.
+
+        Raises:
+            StateError: if the training was not recorded; the error says why.
+        """
         if self._replay is None:
             raise StateError(
                 message(
@@ -217,7 +234,7 @@ class History(callbacks.History):
     def log(self) -> StepLog:
         """Per-step columns: "step", "epoch", "cost", "learning_rate"; and `log.norms`."""
         if self._log is None:
-            self._log = StepLog(self, self._recorded().record)
+            self._log = StepLog(self, self.replay.record)
         return self._log
 
     def open(
@@ -242,7 +259,7 @@ class History(callbacks.History):
             StateError: if the run was not recorded, or the model was changed since.
             DataError: if the rows have changed or are gone, or x, y are others.
         """
-        replay = self._recorded()
+        replay = self.replay
         record = replay.record.settled()
         number = self._number(record, step, epoch, batch)
         given: Rows | None = None
@@ -331,7 +348,7 @@ class History(callbacks.History):
             >>> history.costs_at([{"dense/kernel": [[0.0]]}, {"dense/kernel": [[2.0]]}]).tolist()
             [10.0, 0.0]
         """
-        replay = self._recorded()
+        replay = self.replay
         replay.require_same_model()
         engine, parts = replay.engine, replay.engine.parts
         if batch is None and replay.trained is None:
@@ -383,14 +400,15 @@ class History(callbacks.History):
             FileError: if the file cannot be written.
             ArgumentError: if the model holds what cannot be written down, such as a lambda.
         """
-        keeping.save(path, self._recorded(), self._epochs, self.params, self._final, self.labels, data)
+        packed = keeping.of_history(self._epochs, self.params, self.labels, self.threshold)
+        keeping.save(path, self.replay, packed, self._final, data)
 
     def packed(self) -> keeping.Packed | None:
         """The record as plain data, for a run file of another kind; None if nothing was recorded."""
         if self._replay is None:
             return None
         packed = keeping.pack(self._replay)
-        packed.described |= keeping.epochs_and_labels(self._epochs, self.params, self.labels)
+        packed.described |= keeping.of_history(self._epochs, self.params, self.labels, self.threshold)
         return packed
 
     @property
@@ -427,7 +445,8 @@ class History(callbacks.History):
         """The history of what a file gave back."""
         found = cls()
         found._replay, found._why_not = kept.replay, ""
-        found._epochs, found.params, found.labels = kept.epochs, kept.params, kept.labels
+        found._epochs, found.params = kept.epochs, kept.params
+        found.labels, found.threshold = kept.labels, kept.threshold
         found._final = {each.path: each.value for each in kept.replay.engine.parts.model.weights}
         found.set_model(kept.replay.engine.parts.model)
         return found

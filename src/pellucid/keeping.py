@@ -66,6 +66,7 @@ class Kept:
     epochs: list[tuple[int, dict[str, Any]]]
     params: dict[str, Any]
     labels: Sequence[str]
+    threshold: float
 
 
 # Writing.
@@ -74,19 +75,24 @@ class Kept:
 def save(
     path: str | os.PathLike[str],
     replay: Replay,
-    epochs: Sequence[tuple[int, Mapping[str, Any]]],
-    params: Mapping[str, Any],
+    history: Mapping[str, Any],
     final: Mapping[str, Any],
-    labels: Sequence[str] = (),
     data: str = "auto",
 ) -> None:
-    """Write a run file that holds a recorded training; arguments as for `History.save`."""
+    """Write a run file that holds a recorded training.
+
+    Args:
+        path, data: as for `History.save`.
+        replay: the training.
+        history: what `of_history` gave.
+        final: the weights when it ended, by their paths.
+    """
     if data not in ("auto", "all", "none"):
         raise ArgumentError(message("data is unknown.", came=repr(data), expected="auto, all or none"))
     run_files.require_writable(path, "the run")
     model = replay.engine.parts.model
     packed = pack(replay, data)
-    packed.described |= epochs_and_labels(epochs, params, labels)
+    packed.described |= history
     run = run_files.Run(
         KIND,
         run_files.described_model(model),
@@ -100,14 +106,18 @@ def save(
     run_files.write(path, run)
 
 
-def epochs_and_labels(
-    epochs: Sequence[tuple[int, Mapping[str, Any]]], params: Mapping[str, Any], labels: Sequence[str]
+def of_history(
+    epochs: Sequence[tuple[int, Mapping[str, Any]]],
+    params: Mapping[str, Any],
+    labels: Sequence[str],
+    threshold: float,
 ) -> dict[str, Any]:
     """What a history holds besides the record, as plain data."""
     return {
         "epochs": [[number, written_logs(logs)] for number, logs in epochs],
         "params": run_files.plain({name: value for name, value in params.items() if _is_plain(value)}),
         "labels": list(labels),
+        "threshold": float(threshold),
     }
 
 
@@ -471,7 +481,10 @@ def _unpacked(run: run_files.Run, path: Path, model: Any) -> Kept:
     replay.like = said["like"]
     require_possible(path, replay)
     epochs = [(_whole(number), read_logs(logs)) for number, logs in said.get("epochs", [])]
-    return Kept(replay, epochs, dict(said.get("params", {})), tuple(said.get("labels", ())))
+    labels, threshold = tuple(map(str, said.get("labels", ()))), float(said.get("threshold", 0.5))
+    if not 0.0 <= threshold <= 1.0:
+        raise run_files.damaged(path, f"a threshold of {threshold}")
+    return Kept(replay, epochs, dict(said.get("params", {})), labels, threshold)
 
 
 def require_possible(path: Path, replay: Replay) -> None:

@@ -209,6 +209,11 @@ class History(Callback):
         return self._history
 
     @property
+    def each_epoch(self) -> list[tuple[int, Logs]]:
+        """The epochs of the last training: the number of each, and what it gave."""
+        return list(self._epochs)
+
+    @property
     def epoch(self) -> list[int]:
         """The numbers of the epochs, from 0."""
         return [number for number, _ in self._epochs]

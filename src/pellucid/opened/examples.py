@@ -13,7 +13,7 @@ from pellucid.errors import ArgumentError, message
 from pellucid.formula import indexed
 from pellucid.opened import programs
 from pellucid.opened.seen import parsed, require_index
-from pellucid.views import html, story
+from pellucid.views import html, story, told
 
 NumPy = np.ndarray[Any, Any]
 
@@ -154,4 +154,4 @@ def pushes_of(step: Any, path: str) -> Pushes:
     whole, penalty = step.gradients[name], step.penalty_gradient(name)
     if index is not None:
         return Pushes(pushes, path, float(whole[index]), float(penalty[index]))
-    return Pushes(pushes, path, story.length(whole), story.length(penalty), one=False)
+    return Pushes(pushes, path, told.length(whole), told.length(penalty), one=False)

@@ -15,7 +15,7 @@ from pellucid.opened.seen import Pass
 from pellucid.replay import values_by_path
 from pellucid.step import Parts, Values
 from pellucid.variables import Handed
-from pellucid.views import html, story
+from pellucid.views import html, story, told
 
 
 class Explanation(Pass):
@@ -65,7 +65,7 @@ class Explanation(Pass):
     @property
     def decision(self) -> str:
         """The decision for the first row, in words."""
-        return story.decision(self, 0)
+        return told.decision(self, 0)
 
     def story(
         self, example: int = 0, layer: str | int | None = None, unit: int | None = None, detail: str = "short"

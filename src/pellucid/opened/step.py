@@ -23,7 +23,7 @@ from pellucid.opened.seen import Pass, parsed, require_index, roundoff_of
 from pellucid.opened.what_if import WhatIf, what_if
 from pellucid.replay import Place, Replay, values_by_path
 from pellucid.step import Parts, State, Values
-from pellucid.views import html, story
+from pellucid.views import html, story, told
 
 NumPy = np.ndarray[Any, Any]
 #: A cost that differs from that of the training by more than this part of it is not shown.
@@ -251,7 +251,7 @@ class Step(Pass):
     @functools.cached_property
     def followed(self) -> int:
         """The example that the story follows if none is named: the one with the largest loss."""
-        return story.followed(self)[0]
+        return told.followed(self)[0]
 
     # Whose gradient it is.
 

@@ -319,6 +319,7 @@ def train(
         if prepared.numbers is not None:
             recorded.comes_from(prepared.numbers[found.rows])
         recorded.labels = [str(label) for label in target.labels]
+        recorded.threshold = target.threshold
     learned = prepared.learned
     linear = LinearModel(schema.features, target.kind, x[learned], y[learned])
     in_test = x[prepared.test]

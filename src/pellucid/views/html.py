@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.errors import ArgumentError
 from pellucid.formula import shown
-from pellucid.views import story
+from pellucid.views import told
 
 STYLE = (
     "<style>.pellucid{font-family:system-ui,sans-serif;line-height:1.4;max-width:70em}"
@@ -41,9 +41,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def step(opened: Any) -> str:
     """An opened step: what it is, its layers and weights, and its four parts with their formulas."""
-    example, because = story.followed(opened)
-    head = html.escape(story._title(opened)[0])
-    batch = html.escape("\n".join(story._batch(opened, example, because)))
+    example, because = told.followed(opened)
+    head = html.escape(told.title(opened))
+    batch = html.escape("\n".join(told.batch(opened, example, because)))
     parts = [f"<p><b>{head}</b></p><pre>{batch}</pre>"]
     parts.append(_folded("Forward", _forward(opened, example), True))
     formulas = _formula(opened, f"loss[{example}]") + _formula(opened, "cost")
@@ -52,19 +52,19 @@ def step(opened: Any) -> str:
         (
             path,
             " x ".join(map(str, array.shape)) or "1",
-            story.length(array),
-            story.length(opened.gradients[path]),
-            story.length(opened.updates[path]),
+            told.length(array),
+            told.length(opened.gradients[path]),
+            told.length(opened.updates[path]),
         )
         for path, array in opened.weights.items()
     ]
-    chosen = story._chosen_weights(opened, list(opened.layers), {}, "short")
-    told = "".join(_formula(opened, f"{reference}.gradient") for reference in chosen)
+    chosen = told.chosen_weights(opened, list(opened.layers), {}, "short")
+    formulas = "".join(_formula(opened, f"{reference}.gradient") for reference in chosen)
     lengths = table(["weights", "shape", "length", "of the gradient", "of the update"], weights)
-    parts.append(_folded("Gradient", lengths + told, False))
-    told = "".join(_formula(opened, reference) for reference in chosen)
-    parts.append(_folded(f"Update: {html.escape(story._optimizer(opened))}", told, False))
-    parts.append(f'<p class="note">{html.escape(story._agreement(opened))}</p>')
+    parts.append(_folded("Gradient", lengths + formulas, False))
+    formulas = "".join(_formula(opened, reference) for reference in chosen)
+    parts.append(_folded(f"Update: {html.escape(told.optimizer(opened))}", formulas, False))
+    parts.append(f'<p class="note">{html.escape(told.agreement(opened))}</p>')
     return f'<div class="pellucid">{STYLE}{"".join(parts)}</div>'
 
 
@@ -73,18 +73,18 @@ def _folded(title: str, inside: str, open_: bool) -> str:
 
 
 def _forward(opened: Any, example: int) -> str:
-    told: list[str] = []
+    lines: list[str] = []
     for layer in opened.layers:
         output = layer.output
         if not isinstance(output, np.ndarray):
             continue
-        index = story._unit(layer, example, None)
+        index = told.unit(layer, example, None)
         inside = f"[{','.join(map(str, index))}]" if index else ""
-        told.append(f"<p>{html.escape(story.headline(layer))}</p>")
+        lines.append(f"<p>{html.escape(told.headline(layer))}</p>")
         for what in ("z", "output"):
             if what in layer.arrays:
-                told.append(_formula(opened, f"{layer.name}.{what}{inside}", example))
-    return "".join(told)
+                lines.append(_formula(opened, f"{layer.name}.{what}{inside}", example))
+    return "".join(lines)
 
 
 def _formula(opened: Any, reference: str, example: int | None = None) -> str:

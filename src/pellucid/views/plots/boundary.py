@@ -12,7 +12,7 @@ import numpy as np
 
 from pellucid.errors import ArgumentError, StateError, did_you_mean, message
 from pellucid.formula import shown
-from pellucid.views import story
+from pellucid.views import told
 from pellucid.views.plots.canvas import (
     AT_ONCE,
     BLUE,
@@ -105,6 +105,7 @@ class DecisionBoundaryDisplay:
         grid: int = 200,
         others: Any = "median",
         step: Any = None,
+        output: int | None = None,
     ) -> Self:
         """Ask the model for its answers.
 
@@ -118,17 +119,20 @@ class DecisionBoundaryDisplay:
             grid: how many values each feature takes.
             others: where the other features are held: "median", "mean", or a row of values.
             step: an opened step: the answers are those with the weights before it.
+            output: of a model with several outputs, which of them is drawn.
 
         Raises:
-            ArgumentError: if a feature, y, threshold, grid or others cannot be used.
+            ArgumentError: if a feature, y, threshold, grid, others or output cannot be used.
             StateError: if the model has no weights, or no answer is a finite number.
         """
         points, names = _table(X, feature_names, step)
         chosen = _features(features, names)
         grid = whole_number("grid", grid, 2)
         held = _held(others, points)
-        layers = _flat(model.layers) if step is None else [each.layer for each in step.layers]
-        objective = step.parts.objective if step is not None else getattr(model, "_objective", None)
+        if step is None:
+            layers, objective = _flat(model.layers), getattr(model, "_objective", None)
+        else:
+            layers, objective = answered_by(step, output)
         ask: Any = step.predict if step is not None else functools.partial(model.predict, verbose=0)
         axes = [_spread(points[:, place], grid) for place in chosen]
         places = np.meshgrid(*axes)
@@ -137,8 +141,8 @@ class DecisionBoundaryDisplay:
         for part in np.array_split(flat, -(-flat.size * len(held) // AT_ONCE)):
             rows = np.repeat(held[None], len(part), axis=0)
             rows[:, list(chosen)] = part
-            asked.append(_one_array(ask(rows)))
-        response, answers = np.concatenate(asked), _one_array(ask(points))
+            asked.append(_one_array(ask(rows), output))
+        response, answers = np.concatenate(asked), _one_array(ask(points), output)
         if not np.isfinite(response).any():
             raise StateError(
                 message(
@@ -147,7 +151,7 @@ class DecisionBoundaryDisplay:
                     mend='look in history.log["cost"] for the first step whose cost is not finite.',
                 )
             )
-        kind, logits = _kind(layers, objective, response)
+        kind, logits = kind_of(layers, objective, response.shape[1])
         threshold = _threshold(threshold, kind)
         outputs = response.shape[1]
         targets, labels = (None, ()) if y is None else _targets(y, kind, outputs, len(points))
@@ -155,7 +159,7 @@ class DecisionBoundaryDisplay:
             labels = tuple(map(str, range(max(2, outputs))))
         losses = None if targets is None else _losses(objective, y, targets, answers)
         if logits:
-            response, answers = _probabilities(response), _probabilities(answers)
+            response, answers = probabilities(response), probabilities(answers)
         wrong = None
         if targets is not None and kind != "number":
             said = answers[:, 0] >= threshold if kind == "probability" else answers.argmax(axis=1)
@@ -179,7 +183,7 @@ class DecisionBoundaryDisplay:
             others=others if isinstance(others, str) else "given",
             threshold=threshold,
             equation=_equation(layers, step, chosen, names, kind, threshold),
-            when=f"weights before {_lowered(story._title(step)[0])}" if step is not None else "",
+            when=f"weights before {_lowered(told.title(step))}" if step is not None else "",
         )
 
     def plot(
@@ -218,14 +222,17 @@ class DecisionBoundaryDisplay:
         what = {"class": "The likeliest class", "number": "What the model answers"}
         lines = [what.get(self.kind) or "P" + self._named()[1:], self.when]
         lines.append(f"boundary: {self.equation}" if self.equation.startswith("0 =") else self.equation)
+        return [*lines, self.held_said]
+
+    @property
+    def held_said(self) -> str:
+        """Where the features that are not drawn are held, in words; empty if all are drawn."""
         hidden = [place for place in range(len(self.feature_names)) if place not in self.features]
         where = {"median": "at the median", "mean": "at the mean"}.get(self.others, "at values given")
         if len(hidden) > 3:
-            lines.append(f"the other {len(hidden)} features are held {where}")
-        elif hidden:
-            values = [f"{self.feature_names[each]} = {shown(float(self.held[each]))}" for each in hidden]
-            lines.append(f"held {where}: {', '.join(values)}")
-        return lines
+            return f"the other {len(hidden)} features are held {where}"
+        values = [f"{self.feature_names[each]} = {shown(float(self.held[each]))}" for each in hidden]
+        return f"held {where}: {', '.join(values)}" if hidden else ""
 
     def _named(self) -> str:
         return "answer" if self.kind == "number" else f"probability of class {self.labels[1]}"
@@ -320,8 +327,8 @@ class DecisionBoundaryDisplay:
         if self.wrong is not None and self.wrong.any():
             those = self.wrong[drawn]
             ring = {"s": 2.3 * style["s"], "facecolors": "none", "edgecolors": INK, "linewidths": 0.9}
-            told = f"answered wrongly: {int(self.wrong.sum()):,} of {len(self.wrong):,}"
-            handles.append(ax.scatter(x[those], y[those], label=told, zorder=5, **ring))
+            named = f"answered wrongly: {int(self.wrong.sum()):,} of {len(self.wrong):,}"
+            handles.append(ax.scatter(x[those], y[those], label=named, zorder=5, **ring))
         return handles
 
     # One feature.
@@ -359,12 +366,12 @@ class DecisionBoundaryDisplay:
         heights, ends = targets.astype(np.float64), self.answers
         if self.kind == "class":
             heights, ends = np.ones(len(x)), self.answers[np.arange(len(x)), targets]
-        told = "from each row to its answer"
+        ways = "from each row to its answer"
         if self.losses is not None:
-            told += f";\nmean loss {shown(float(self.losses.mean()))}"
+            ways += f";\nmean loss {shown(float(self.losses.mean()))}"
         faint = 1.0 if len(drawn) <= 50 else 0.4
         line = {"colors": GREY, "linestyles": ":", "linewidth": 1.2, "alpha": faint}
-        handles = [ax.vlines(x[drawn], heights[drawn], ends[drawn], label=told, **line)]
+        handles = [ax.vlines(x[drawn], heights[drawn], ends[drawn], label=ways, **line)]
         for number, label in enumerate(self.labels or ("",)):
             those = drawn if self.kind == "number" else drawn[targets[drawn] == number]
             own = {**self._class_style(number), **style}
@@ -513,17 +520,42 @@ def _spread(values: NumPy, grid: int) -> NumPy:
     return np.linspace(low - margin, high + margin, grid)
 
 
-def _one_array(outputs: Any) -> NumPy:
-    """The outputs of a model with one output, shape (rows, numbers)."""
+def _one_array(outputs: Any, which: int | None) -> NumPy:
+    """The outputs of a model with one output, or one of several, shape (rows, numbers)."""
+    if which is not None and isinstance(outputs, list | tuple):
+        if not 0 <= which < len(outputs):
+            raise ArgumentError(
+                message("there is no such output.", came=which, expected=f"0 to {len(outputs) - 1}")
+            )
+        outputs = outputs[which]
     if isinstance(outputs, dict | list | tuple) or np.ndim(outputs) not in (1, 2):
         came = f"shape {np.shape(outputs)}" if isinstance(outputs, np.ndarray) else type(outputs).__name__
         raise ArgumentError(
             message(
-                "models with one output can be drawn.", came=came, expected="outputs of shape (rows, numbers)"
+                "models with one output can be drawn.",
+                came=came,
+                expected="outputs of shape (rows, numbers)",
+                mend="of several outputs, say which: output=0.",
             )
         )
     array = np.asarray(outputs, np.float64)
     return array.reshape(len(array), -1)
+
+
+def answered_by(step: Any, output: int | None) -> tuple[list[Any], Any]:
+    """The layers that one of the outputs comes from, the last one last, and what says its loss.
+
+    Args:
+        step: an opened step.
+        output: which output; None for the only one.
+    """
+    layers, objective = [each.layer for each in step.layers], step.parts.objective
+    if output is None or len(objective.targets) < 2:
+        return layers, objective
+    names = [f"{each.name}.output" for each in step.layers]
+    source = step.traced.outputs[output]
+    stop = names.index(source) + 1 if source in names else len(names)
+    return layers[:stop], objective.targets[output]
 
 
 def _flat(layers: Sequence[Any]) -> list[Any]:
@@ -544,17 +576,29 @@ def _last_activation(layers: Sequence[Any]) -> str:
     return ""
 
 
-def _kind(layers: Sequence[Any], objective: Any, outputs: NumPy) -> tuple[str, bool]:
-    """What the outputs are, and whether the loss holds the sigmoid or softmax behind them."""
+def kind_of(layers: Sequence[Any], objective: Any, outputs: int) -> tuple[str, bool]:
+    """What the outputs are, and whether the loss holds the sigmoid or softmax behind them.
+
+    Args:
+        layers: all layers, in order.
+        objective: what was compiled.
+        outputs: how many numbers are given for a row.
+
+    Returns:
+        "probability", "class" or "number"; and whether the numbers are logits.
+
+    Raises:
+        ArgumentError: if they are several numbers that are no classes.
+    """
     loss = getattr(objective, "loss", None)
     named, last = type(loss).__name__, _last_activation(layers)
     logits = bool(getattr(loss, "from_logits", False))
-    if outputs.shape[1] > 1:
+    if outputs > 1:
         if last != "softmax" and "CategoricalCrossentropy" not in named:
             raise ArgumentError(
                 message(
                     "models that answer with one number, or with probabilities of classes, can be drawn.",
-                    came=f"{outputs.shape[1]} numbers for each row",
+                    came=f"{outputs} numbers for each row",
                 )
             )
         return "class", logits
@@ -562,7 +606,7 @@ def _kind(layers: Sequence[Any], objective: Any, outputs: NumPy) -> tuple[str, b
     return ("probability" if known else "number"), logits
 
 
-def _probabilities(z: NumPy) -> NumPy:
+def probabilities(z: NumPy) -> NumPy:
     """The sigmoid of one number, the softmax of several."""
     if z.shape[1] == 1:
         return 0.5 * (1 + np.tanh(0.5 * z))
@@ -613,7 +657,7 @@ def _losses(objective: Any, y: Any, targets: NumPy, outputs: NumPy) -> NumPy | N
         given = targets
     elif given.shape != outputs.shape:
         given = np.eye(outputs.shape[1], dtype=np.float32)[targets]
-    found = np.asarray(objective.losses(given, outputs.astype(np.float32)), np.float64)
+    found = np.asarray(loss.call(*loss.converted(given, outputs.astype(np.float32))), np.float64)
     return found.reshape(len(found), -1).mean(axis=1)
 
 

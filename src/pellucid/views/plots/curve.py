@@ -192,7 +192,7 @@ class HistoryDisplay:
 
 def _by_epoch(history: Any, name: str) -> tuple[NumPy, NumPy]:
     """The epochs that have a value of this name, and the values."""
-    found = [(epoch, logs[name]) for epoch, logs in history._epochs if name in logs]
+    found = [(epoch, logs[name]) for epoch, logs in history.each_epoch if name in logs]
     if found and np.ndim(found[0][1]):
         raise ArgumentError(
             message(

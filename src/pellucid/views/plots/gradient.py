@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from pellucid.formula import shown
-from pellucid.views import story
+from pellucid.views import told
 from pellucid.views.plots.canvas import (
     BLUE,
     GREY,
@@ -91,7 +91,7 @@ class GradientDisplay:
             float(found.penalty),
             float(step.gradients[path][index]),
             float(step.updates[path][index]),
-            story._title(step)[0],
+            told.title(step),
         )
 
     @property
@@ -152,8 +152,8 @@ class GradientDisplay:
         ax.set_xlabel("row of the training")
         ax.set_ylabel("part of the gradient")
         beside(ax, handles)
-        told = f"the step moved this weight by {shown(self.update)}"
-        titled(ax, [f"Whose gradient it is: {self.weight}", self.when, told])
+        moved = f"the step moved this weight by {shown(self.update)}"
+        titled(ax, [f"Whose gradient it is: {self.weight}", self.when, moved])
         return self
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pellucid.errors import ArgumentError, message
 from pellucid.formula import shown
-from pellucid.views import story
+from pellucid.views import told
 from pellucid.views.plots.canvas import (
     BLUE,
     GREY,
@@ -49,6 +49,8 @@ class Neurons:
         drawn: which units are drawn.
         labels: what the units are called, where they have names.
         bias: a number for the bias of each unit; None without biases.
+        bias_path: the path of these biases.
+        layer: the layer's pass; None for what came in.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Neurons:
     drawn: NumPy
     labels: tuple[str, ...] = ()
     bias: NumPy | None = None
+    bias_path: str = ""
+    layer: Any = None
 
     @property
     def cut(self) -> bool:
@@ -71,10 +75,12 @@ class Links:
     Attributes:
         kind: "weights", "one to one", or "" where a layer does something else.
         values: of weights, shape (units before, units after).
+        path: the path of these weights.
     """
 
     kind: str
     values: NumPy | None = None
+    path: str = ""
 
 
 @dataclass(eq=False, repr=False)
@@ -155,7 +161,7 @@ class NetworkDisplay:
                 )
         most = whole_number("most", most, 1)
         if example is None:
-            example = story.followed(step)[0] if opened else 0
+            example = told.followed(step)[0] if opened else 0
         elif (
             isinstance(example, bool)
             or not hasattr(example, "__index__")
@@ -173,7 +179,7 @@ class NetworkDisplay:
             "gradients": getattr(step, "gradients", {}),
             "updates": step.updates if edges == "updates" else {},
         }[edges]
-        columns, links = _columns(step, int(example), VALUES[values], most, numbers)
+        columns, links = columns_of(step, int(example), VALUES[values], most, numbers)
         return cls(
             columns,
             links,
@@ -181,7 +187,8 @@ class NetworkDisplay:
             edges,
             int(example),
             _outcome(step, int(example)),
-            f"{story._title(step)[0]}; example {example}, row {step.rows[example]}"
+            f"{told.title(step)}; example {example}"
+            + ("" if step.rows is None else f", row {step.rows[example]}")
             if opened
             else f"What the network makes of {'this row' if step.rows_count == 1 else f'row {example}'}",
         )
@@ -279,8 +286,9 @@ class NetworkDisplay:
             arrow = {"arrowstyle": "-|>", "color": GREY, "linewidth": 1.4}
             ax.annotate("", (place + 0.72, 0), (place + 0.28, 0), arrowprops=arrow)
             return
-        chosen = np.nan_to_num(links.values[np.ix_(before.drawn, after.drawn)])
-        strength = np.abs(chosen) / (np.abs(np.nan_to_num(links.values)).max() or 1.0)
+        every = np.nan_to_num(links.values.astype(np.float64))
+        chosen = every[np.ix_(before.drawn, after.drawn)]
+        strength = np.abs(chosen) / (np.abs(every).max() or 1.0)
         # The strongest are drawn last, and where there are many the others are faint.
         order = np.argsort(strength, axis=None, kind="stable")
         pairs = [tuple(map(int, np.unravel_index(each, chosen.shape))) for each in order]
@@ -340,10 +348,10 @@ class NetworkDisplay:
                 beside["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.2, "alpha": 0.75}
                 ax.annotate(below.strip(), (place, y), **beside)
         if column.cut:
-            told = f"{len(values)} of {len(column.values):,},\nthe largest"
+            some = f"{len(values)} of {len(column.values):,},\nthe largest"
             where = {"xytext": (0, -across / 2 - 11 * scale), "textcoords": "offset points"}
             how = {"ha": "center", "va": "top", "fontsize": 7.5 * scale, "color": INK, "zorder": 5}
-            ax.annotate(told, (place, min(heights.values())), **where, **how)
+            ax.annotate(some, (place, min(heights.values())), **where, **how)
 
     def _end(self, ax: Any, across: float, scale: float) -> None:
         """What came of it, at the right."""
@@ -392,11 +400,21 @@ def _strongest(values: NumPy, most: int) -> NumPy:
     return np.sort(order[:most])
 
 
-def _columns(
+def columns_of(
     step: Any, example: int, what: str, most: int, numbers: Mapping[str, NumPy]
 ) -> tuple[list[Neurons], list[Links]]:
-    """What came in and what each layer gave, for one example, and what lies between."""
-    layers = [each for each in step.layers if isinstance(each.output, np.ndarray)]
+    """What came in and what each layer gave, for one example, and what lies between.
+
+    Args:
+        step: an opened step, or an explanation.
+        example: which row of the batch.
+        what: "output", "z" or "d_z".
+        most: of a layer with more units as many are drawn.
+        numbers: what is on the lines, by the paths of the weights.
+    """
+    layers = [
+        each for each in step.layers if isinstance(each.output, np.ndarray) and "output" not in each.shared
+    ]
     if not layers:
         raise ArgumentError(message("this step has no layers to draw.", came=repr(step)))
     given = layers[0].input if isinstance(layers[0].input, np.ndarray) else np.zeros((step.rows_count, 0))
@@ -417,7 +435,7 @@ def _columns(
         bias = [path for path in own if path.endswith("/bias") and path in numbers]
         follows = isinstance(layer.input, np.ndarray) and layer.input[example].size == sizes[0]
         if kernels and follows:
-            links.append(Links("weights", numbers[kernels[0]].astype(np.float64)))
+            links.append(Links("weights", numbers[kernels[0]], kernels[0]))
         else:
             links.append(
                 Links("one to one" if kind in ONE_TO_ONE and follows and sizes[0] == sizes[1] else "")
@@ -428,17 +446,18 @@ def _columns(
         biases = np.ravel(numbers[bias[0]]).astype(np.float64) if bias else None
         if biases is not None and len(biases) != len(values):
             biases = None
-        columns.append(Neurons(layer.name, named, values, drawn, (), biases))
+        path = bias[0] if biases is not None else ""
+        columns.append(Neurons(layer.name, named, values, drawn, (), biases, path, layer))
     return columns, links
 
 
 def _outcome(step: Any, example: int) -> tuple[str, ...]:
     """What came of an example: its target and loss and the cost, or the decision."""
     if not hasattr(step, "gradients"):
-        return tuple(textwrap.wrap(f"decision: {story.decision(step, example)}", 28))
+        return tuple(textwrap.wrap(f"decision: {told.decision(step, example)}", 28))
     lines: list[str] = []
     if step.y is not None:
-        lines.append(f"y = {story._values(story._example_of(step.y, example))}")
+        lines.append(f"y = {told.values(told.example_of(step.y, example))}")
     if (losses := step.losses_by_example()) is not None:
         lines.append(f"loss = {shown(float(losses[example]))}")
         lines.append(f"cost of the {step.rows_count:,} rows = {shown(step.cost)}")

@@ -100,7 +100,7 @@ class CostSurfaceDisplay:
         grid, most = whole_number("grid", grid, 2), whole_number("most", most, 2)
         if isinstance(span, bool) or not isinstance(span, int | float) or not 0 < span < math.inf:
             raise ArgumentError(message("span is a factor.", came=repr(span), expected="more than 0"))
-        record = history._recorded().record.settled()
+        record = history.replay.record.settled()
         first, count = record.first_step(), record.steps
         if count <= first:
             raise StateError(message("this run has no steps.", came=repr(history)))
@@ -118,7 +118,7 @@ class CostSurfaceDisplay:
                 raise ArgumentError(
                     message("a surface lies over two different weights.", came=", ".join(map(str, given)))
                 )
-        measured = count - 1 if batch is None and history._recorded().trained is None else batch
+        measured = count - 1 if batch is None and history.replay.trained is None else batch
         numbers = _sampled(first, count, most)
         values: list[Mapping[str, NumPy]] = [history.open(int(number)).values for number in numbers[:-1]]
         values.append(history.open(count - 1).weights_after)
@@ -226,14 +226,8 @@ class CostSurfaceDisplay:
         ax.set_ylim(self.yy.min(), self.yy.max())
         if 1 / 3 < np.ptp(self.xx) / np.ptp(self.yy) < 3:
             ax.set_aspect("equal")
-        if self.weights:
-            ax.set_xlabel(self.weights[0])
-            ax.set_ylabel(self.weights[1])
-        else:
-            for name, share, put in zip(
-                ("first", "second"), self.shares, (ax.set_xlabel, ax.set_ylabel), strict=True
-            ):
-                put(f"{name} direction of the path ({100 * share:.3g}% of it)")
+        ax.set_xlabel(self.axis_names[0])
+        ax.set_ylabel(self.axis_names[1])
         ax.legend(fontsize=8.5, framealpha=0.9, loc="best")
         titled(ax, self._told())
         return self
@@ -243,12 +237,26 @@ class CostSurfaceDisplay:
         steps = f"{last:,} steps" if not first else f"steps {first:,} to {last - 1:,}"
         if self.weights_count == 2:
             return [f"Cost on {self.measured_on}, and the path of {steps}"]
-        kept = "the other weights" if self.weights else "all other directions"
         part = f"{100 * self.share:.3g}% of it in this plane"
         lines = [f"Cost on {self.measured_on}"]
         lines.append(f"path of {steps} in {self.weights_count:,} weights, {part}")
-        lines.append(f"{kept} are held as at the end")
-        return lines
+        return [*lines, self.held_said]
+
+    @property
+    def axis_names(self) -> tuple[str, str]:
+        """What the two directions are called."""
+        if self.weights:
+            return self.weights[0], self.weights[1]
+        first, second = (f"direction of the path ({100 * share:.3g}% of it)" for share in self.shares)
+        return f"first {first}", f"second {second}"
+
+    @property
+    def held_said(self) -> str:
+        """Where weights are that do not lie in the plane, in words; empty if there are none."""
+        if self.weights_count == 2:
+            return ""
+        kept = "the other weights" if self.weights else "all other directions"
+        return f"{kept} are held as at the end"
 
     def __repr__(self) -> str:
         over = " and ".join(self.weights) or "the plane of the path"
