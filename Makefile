@@ -61,7 +61,9 @@ clean:
 	@echo "Setting up .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv
 
-.venv/core: .venv/bin/python pyproject.toml constraints.txt
+PAGE := hatch_build.py $(wildcard frontend/*.js* frontend/.npmrc) $(shell find frontend/src -type f)
+
+.venv/core: .venv/bin/python pyproject.toml constraints.txt $(PAGE)
 	@echo "Installing Pellucid and what it needs into .venv (once; a minute or two)"
 	@$(BIN)/python $(PIP) --editable .
 	@touch $@

@@ -221,16 +221,16 @@ def test_validation_lies_at_the_epochs_that_had_one(rows):
 
 
 def test_spikes_stay_when_a_long_run_is_thinned():
-    from pellucid.views.plots.curve import BINS, _thinned
+    from pellucid.views.plots.curve import BINS, thinned
 
     values = np.random.default_rng(0).normal(size=50_000)
     values[[7, 31_234, 49_999]], values[20_000:20_100] = 1e6, np.nan
-    kept = _thinned(values)
+    kept = thinned(values)
     assert len(kept) <= 2 * BINS + 1
     assert np.all(np.diff(kept) > 0)
     assert {7, 31_234, 49_999, int(np.nanargmin(values))} <= set(kept.tolist())
     assert np.isnan(values[kept]).any()
-    assert _thinned(values[:100]).tolist() == list(range(100))
+    assert thinned(values[:100]).tolist() == list(range(100))
 
 
 def test_where_the_cost_stops_being_finite_is_said(rows):

@@ -148,7 +148,7 @@ RUNNING = {
         {"function": function("keras.utils", "get_file"), "arguments": {"origin": "http://localhost"}},
     ),
     "CVE-2025-8747 a function of ours": layer(
-        "keras.layers", "Activation", {"activation": function("pellucid.run_files", "written_whole")}
+        "keras.layers", "Activation", {"activation": function("pellucid.writing", "written_whole")}
     ),
     "CVE-2025-9906 switching safety off": layer(
         "keras.layers",

@@ -1,4 +1,4 @@
-"""The command line: `pellucid fit`, `predict`, `describe`, `show`, `explain`, `export` and `run`.
+"""The command line: `pellucid fit`, `predict`, `describe`, `show`, `open`, `explain`, `export` and `run`.
 
 What a command needs is imported when it runs, so that `--help` answers at once.
 """
@@ -474,6 +474,34 @@ def _plain(text: str) -> str:
     return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in text.split("\n"))
 
 
+# open
+
+
+@app.command("open")
+@_ended_plainly
+def open_page(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A run file, or a directory of a recorded run.")
+    ],
+    port: Annotated[
+        int, typer.Option(metavar="N", help="Where the page is served; by default a port that is free.")
+    ] = 0,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address, and open no browser.")
+    ] = False,
+) -> None:
+    """Show a training run on a page in the browser: each step, to be opened and played with."""
+    import pellucid
+
+    history = pellucid.History.load(file)
+    with history.view(open_browser=not no_browser, port=port) as view:
+        typer.echo(_plain(f"{file}: {history.steps:,} steps at {view.url}"))
+        typer.echo("Ctrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            view.wait()
+    typer.echo("")
+
+
 # explain
 
 
@@ -514,19 +542,36 @@ def export(
         str, typer.Argument(metavar="FILE", help="A run file, or a directory of a recorded run.")
     ],
     out: Annotated[
-        str, typer.Argument(metavar="OUT", help="Where it goes: a name that ends in .onnx or .keras.")
+        str, typer.Argument(metavar="OUT", help="Where it goes: a name that ends in .html, .onnx or .keras.")
     ],
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Of a page: how many steps it holds.", min=1)
+    ] = None,
+    budget_mb: Annotated[
+        float, typer.Option("--budget-mb", metavar="MB", help="Of a page: how large it may be.")
+    ] = 5.0,
+    data: Annotated[
+        str, typer.Option(metavar="ROWS", help="Of a page: all, sample (8 rows a batch) or none.")
+    ] = "all",
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="Of a page: its title.")] = None,
 ) -> None:
-    """Write a trained network for other programs: ONNX Runtime (.onnx) or Keras (.keras)."""
+    """Write the page of a training (.html), or the network for ONNX Runtime (.onnx) or Keras (.keras)."""
     from pathlib import Path
 
     from pellucid import exporting, run_files
 
-    exporting.require_ending(out)
+    page = Path(out).suffix.lower() in (".html", ".htm")
+    if not page:
+        exporting.require_ending(out)
     if os.path.exists(file) and os.path.exists(out) and os.path.samefile(file, out):
         raise ArgumentError(message("the network would be written over its own file.", came=out))
     import pellucid
 
+    if page:
+        history = pellucid.History.load(file)
+        told = history.export_html(out, steps=steps, budget_mb=budget_mb, data=data, title=title)
+        typer.echo(_plain(str(told)))
+        return
     if Path(file).is_dir():
         exported = exporting.export(pellucid.History.load(file).model, out)
     elif (run := run_files.read(file)).kind == "table":

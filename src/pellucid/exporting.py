@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pellucid import activations, layers, run_files
+from pellucid import activations, layers, writing
 from pellucid.arrays import Shape, as_array
 from pellucid.errors import ArgumentError, FileError, StateError, message
 from pellucid.graph import Graph, KerasTensor, Node, Operation
@@ -264,7 +264,7 @@ def write_onnx(proto: Any, path: str | os.PathLike[str]) -> Exported:
     """Write an ONNX model into a file, whole or not at all."""
     helper = require_onnx().helper
     content = proto.SerializeToString(deterministic=True)
-    with run_files.written_whole(path) as beside:
+    with writing.written_whole(path) as beside:
         beside.write_bytes(content)
 
     def described(values: Any) -> tuple[tuple[str, str, str], ...]:

@@ -30,6 +30,10 @@ from pellucid.record import Facts, Orders, Record
 
 CHUNK_SECONDS = 0.1
 Logs = dict[str, Any]
+#: Is asked before steps are started. It is given how many have been so far, and a function to call while it
+#: waits: that reads all logs which are still to come, and raises a Ctrl-C that was kept. It says how many may
+#: be started now, at least one; None: as many as wanted.
+Gate = Callable[[int, Callable[[], None]], int | None]
 
 
 class Pace:
@@ -64,6 +68,8 @@ class Plan:
     stopped: Callable[[], bool] = field(default=lambda: False)
     #: Makes the record of the training, when it is known how it will run; None: nothing is recorded.
     recording: Callable[[Facts, Orders | None], Record | None] | None = None
+    #: Lets somebody who watches the training pause it, and ask questions in between; None: nobody does.
+    gate: Gate | None = None
 
     def validates(self, epoch: int) -> bool:
         """Whether there is a validation after this epoch, counted from 0."""
@@ -121,7 +127,8 @@ class ArrayTraining:
         self.pace = Pace()
         self.ctrl_c = CtrlC()
         self.started: deque[_Chunk] = deque()
-        self.epoch_began = self.read_at = 0.0
+        self.steps_done = 0
+        self.epoch_began = self.read_at = self.waited_for = 0.0
 
     def _record(self, held_out: Rows | None) -> Record | None:
         cut = self.loop.held_out
@@ -176,7 +183,7 @@ class ArrayTraining:
         at, end = 0, count * steps
         self.epoch_began = self.read_at = time.perf_counter()
         while at < end:
-            stop = min(end, at + (plan.steps_per_execution if self.by_batch else self.pace.chunk))
+            stop = min(end, at + self._wanted())
             if self.by_batch:
                 plan.callbacks.on_train_batch_begin(at)
             if at % steps == 0:
@@ -191,6 +198,7 @@ class ArrayTraining:
                 engine.parts.write(state)
                 if self.record is not None:
                     self.record.ran(stop - at, told, state)
+                self.steps_done += stop - at
                 sums = state.metrics
                 if not self.by_batch:
                     self.started.append(_Chunk(first_epoch, at, stop, logs))
@@ -206,6 +214,27 @@ class ArrayTraining:
             if len(self.started) > 1 or self.by_batch:
                 self._read()
             at = stop
+
+    def _wanted(self) -> int:
+        """How many steps to start now. Callbacks that watch batches see them as they always come."""
+        plan, allowed = self.plan, None
+        if plan.gate is not None:
+            began, self.waited_for = time.perf_counter(), 0.0
+            allowed = plan.gate(self.steps_done, self._look)
+            # What somebody who watches takes is not the time of an epoch.
+            taken = time.perf_counter() - began - self.waited_for
+            self.epoch_began += taken
+            self.read_at += taken
+        if self.by_batch:
+            return plan.steps_per_execution
+        return self.pace.chunk if allowed is None else min(self.pace.chunk, allowed)
+
+    def _look(self) -> None:
+        """Hear Ctrl-C, and wait for all that was started."""
+        began = time.perf_counter()
+        self.ctrl_c.check()
+        self._finish()
+        self.waited_for += time.perf_counter() - began
 
     def _finish(self) -> None:
         """Read all logs that are still to come."""
@@ -320,9 +349,10 @@ class StreamTraining:
         self.plan, self.engine, self.stream = plan, plan.engine, stream
         self.steps = steps_per_epoch or stream.length
         self.batches_of_steps = steps_per_epoch
-        self.largest = 0
+        self.largest = self.steps_done = 0
         self.record = plan.recording(Facts(0), None) if plan.recording else None
         self.ctrl_c = CtrlC()
+        self.epoch_began = 0.0
 
     def run(self) -> None:
         """Train all epochs."""
@@ -334,11 +364,11 @@ class StreamTraining:
         for epoch in range(plan.initial_epoch, plan.epochs):
             plan.callbacks.on_epoch_begin(epoch)
             self.stream.epoch_begins()
-            began = time.perf_counter()
+            self.epoch_began = time.perf_counter()
             if self.record is not None:
                 self.record.facts.first_epoch = plan.initial_epoch
                 self.record.epoch_starts.append(self.record.steps)
-            steps, logs = self._epoch(epoch, began)
+            steps, logs = self._epoch(epoch)
             if steps == 0:
                 if self.record is not None:
                     self.record.epoch_starts.pop()
@@ -351,27 +381,32 @@ class StreamTraining:
                 break
             self.steps = self.steps or steps
             self.stream.epoch_ends()
-            plan.end_epoch(epoch, steps, time.perf_counter() - began, logs)
+            plan.end_epoch(epoch, steps, time.perf_counter() - self.epoch_began, logs)
             if plan.stopped():
                 break
 
-    def _epoch(self, epoch: int, began: float) -> tuple[int, Logs]:
+    def _epoch(self, epoch: int) -> tuple[int, Logs]:
         plan, engine = self.plan, self.engine
         by_batch = plan.callbacks.any_overrides(*TRAIN_BATCH)
         sums, row = engine.no_sums(), None
-        steps, looked = 0, began
+        steps, looked = 0, self.epoch_began
         wanted = self.batches_of_steps or self.stream.length
         for rows in self.stream.batches(wanted):
+            if plan.gate is not None:
+                waits = time.perf_counter()
+                plan.gate(self.steps_done, self.ctrl_c.check)
+                self.epoch_began += time.perf_counter() - waits
             plan.callbacks.on_train_batch_begin(steps)
             sums, logs = self.one_step(rows, sums)
             row, steps = logs, steps + 1
+            self.steps_done += 1
             now = time.perf_counter()
             # Looking waits for the device, and so also keeps it from falling behind.
             if by_batch or now - looked > CHUNK_SECONDS / 2:
                 looked = now
                 values = engine.named(np.asarray(logs)[0])
                 plan.callbacks.on_train_batch_end(steps - 1, values)
-                plan.progress.steps(epoch, steps, self.steps, now - began, values)
+                plan.progress.steps(epoch, steps, self.steps, now - self.epoch_began, values)
             if plan.stopped():
                 break
         else:

@@ -112,7 +112,9 @@ class Folder:
         beginning = Replay(self.replay.engine, record, self.replay.trained, self.replay.described)
         # Batches are files of their own.
         data = "none" if batches else "auto"
-        self._guarded(lambda: keeping.save(self.folder / RUN, beginning, [], {}, final, data=data))
+        self._guarded(
+            lambda: keeping.save(self.folder / RUN, beginning, keeping.of_history(), final, data=data)
+        )
         self.begun = True
 
     def read(self, step: int) -> State:

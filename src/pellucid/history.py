@@ -4,17 +4,19 @@ history = model.fit(X, y, epochs=50)
 history.history["loss"]            # as in Keras
 history.log["cost"]                # of every step
 step = history.open(712)           # everything that happened in it
+history.view()                     # the same on a page in the browser
 history.save("run.pellucid")       # History.load gives it back, in another process too
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -24,11 +26,16 @@ from pellucid import callbacks, folders, keeping
 from pellucid.data import Rows
 from pellucid.engine import PREDICTED_AT_ONCE, Batches
 from pellucid.errors import ArgumentError, ShapeError, StateError, did_you_mean, message
+from pellucid.fitting import Gate
 from pellucid.opened import Step, open_step
 from pellucid.record import Record
-from pellucid.replay import Replay
+from pellucid.replay import Replay, values_by_path
 from pellucid.step import Parts, Values
-from pellucid.views import html, told
+from pellucid.views import told
+from pellucid.views.page import file, notebook
+
+if TYPE_CHECKING:
+    from pellucid.views.page.server import View
 
 NumPy = np.ndarray[Any, Any]
 #: At how many steps, at most, the norms of a log are sampled.
@@ -51,7 +58,8 @@ class StepLog(Mapping[str, NumPy]):
 
     def __init__(self, history: History, record: Record) -> None:
         self._history, self._record = history, record
-        self._norms: dict[str, NumPy] | None = None
+        #: After how many steps the norms were found; and they.
+        self._norms: tuple[int, dict[str, NumPy]] | None = None
 
     def __getitem__(self, name: str) -> NumPy:
         record = self._record.settled()
@@ -83,7 +91,8 @@ class StepLog(Mapping[str, NumPy]):
         "step" says which; "dense.gradient", "dense.update" and "dense.weights" are those of all weights
         of the layer "dense" together. They are found by opening these steps, and kept.
         """
-        if self._norms is None:
+        record = self._record.settled()
+        if self._norms is None or self._norms[0] != record.steps:
             found: dict[str, list[float]] = {"step": []}
             for number in self.sampled(SAMPLED):
                 step = self._history.open(number)
@@ -97,8 +106,8 @@ class StepLog(Mapping[str, NumPy]):
                     ):
                         own = [told.length(a) for p, a in values.items() if p.rpartition("/")[0] == layer]
                         found.setdefault(f"{layer}.{what}", []).append(told.length(own))
-            self._norms = {name: np.asarray(values) for name, values in found.items()}
-        return self._norms
+            self._norms = record.steps, {name: np.asarray(values) for name, values in found.items()}
+        return self._norms[1]
 
     def sampled(self, most: int) -> list[int]:
         """Numbers of steps, spread over the run: of up to so many, and of fewer where a model is very large.
@@ -156,6 +165,8 @@ class History(callbacks.History):
         self._final: dict[str, Any] = {}
         self._log: StepLog | None = None
         self._folder: folders.Folder | None = None
+        self._view: View | None = None
+        self._running = False
         #: What else the file holds: a table's network gives its labels, and from which probability on the
         #: answer is the second of two.
         self.labels: Sequence[str] = ()
@@ -167,6 +178,7 @@ class History(callbacks.History):
         """Keep what is needed to open the steps of the training that begins now."""
         self._replay, self._why_not = replay, why_not
         self._log, self._final = None, {}
+        self._running = True
 
     def keeps_in(self, folder: Path) -> None:
         """Write the record into a directory as the training goes."""
@@ -185,6 +197,7 @@ class History(callbacks.History):
 
     def ended(self) -> None:
         """The training is over: keep the weights that it left."""
+        self._running = False
         if self._replay is not None:
             self._replay.record.settled()
             values = ((each.path, each.value) for each in self._replay.engine.parts.model.weights)
@@ -267,6 +280,22 @@ class History(callbacks.History):
             given = cast(Any, replay.engine.parts.model).rows_of(x, y)
         columns = replay.trained.columns if replay.trained is not None else ()
         return open_step(replay, number, given, columns)
+
+    def weights_before(self, step: int) -> dict[str, NumPy]:
+        """All weights and other values as they were before a step, by path: quicker than opening it.
+
+        Args:
+            step: the number of the step; negative numbers count from the end.
+
+        Raises:
+            ArgumentError: if there is no such step.
+            StateError, DataError: as for `open`.
+        """
+        replay = self.replay
+        number = self._number(replay.record.settled(), step, None, None)
+        replay.require_same_model()
+        state, parts = replay.state_before(number), replay.engine.parts
+        return values_by_path(parts.weights, state.weights) | values_by_path(parts.others, state.others)
 
     def _number(self, record: Record, step: int | None, epoch: int | None, batch: int | None) -> int:
         first, count = record.first_step(), record.steps
@@ -453,6 +482,86 @@ class History(callbacks.History):
 
     # Looking at it.
 
+    def view(self, open_browser: bool = True, port: int = 0) -> View:
+        """Show the training on a page in the browser: every step, to be opened and played with.
+
+        The page is served by this process, on this machine only, until the view is closed or the process
+        ends; it does not keep the process alive (`view.wait()` does, until Ctrl-C). Its address holds a
+        token, and who knows it can read the training.
+
+        Args:
+            open_browser: whether the page is opened in the browser.
+            port: where it is served; 0 takes a port that is free. To see the page of another machine,
+                forward the same port: `ssh -L 8080:localhost:8080 ...` with port=8080.
+
+        Returns:
+            The view, with its `url`; the same one as long as it is not closed. `close()` ends it, and
+            so does the end of a with block.
+
+        Raises:
+            StateError: if the training still runs; `fit(..., view=True)` shows it while it does.
+            ArgumentError: if there is no such port, or it is taken.
+        """
+        from pellucid.views.page.server import View
+
+        view = self._view
+        if view is None or view.closed:
+            if self._running:
+                raise StateError(
+                    message(
+                        "the training is still running.", mend="fit(..., view=True) shows it while it does."
+                    )
+                )
+            view = self._view = View(self, port)
+        if open_browser:
+            view.show()
+        return view
+
+    @contextlib.contextmanager
+    def watched(self, asked: Mapping[str, Any] | None, tell: Callable[[str], None]) -> Generator[Gate | None]:
+        """Show the training that begins on a page while it runs: gives what `fit` asks before steps.
+
+        Args:
+            asked: the arguments of `view`; None shows nothing.
+            tell: writes a line on the terminal.
+        """
+        if asked is None:
+            yield None
+            return
+        from pellucid.views.page.server import watch
+
+        view = self._view = watch(self, asked.get("port", 0), tell)
+        tell(f"Watch this training: {view.url}")
+        if asked.get("open_browser", True):
+            view.show()
+        assert view.live is not None
+        said = ""
+        try:
+            yield view.live.gate
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            said = "Stopped by Ctrl-C" if stopped else f"Ended by an error ({type(error).__name__})"
+            said += f" after {self.steps:,} steps."
+            raise
+        finally:
+            view.ended(said)
+
+    @property
+    def compilations(self) -> int:
+        """How many programs have been compiled for the model."""
+        return 0 if self._replay is None else self._replay.engine.compilations
+
+    def reached(self, wait: bool = False) -> tuple[int, float | None]:
+        """How many epochs have ended, and the cost of the last step that is known.
+
+        Args:
+            wait: whether it may be waited for all steps that were started.
+        """
+        row = None
+        if self._replay is not None:
+            row = self._replay.record.settled(0 if wait else 1).log.last
+        return len(self._epochs), None if row is None else float(row[0])
+
     def plot(self, metric: str = "loss", ax: Any = None) -> Any:
         """Draw a metric over the epochs, the validation's dashed, and the cost of every step behind it.
 
@@ -467,12 +576,77 @@ class History(callbacks.History):
 
         return plots.HistoryDisplay.from_history(self, metric).plot(ax)
 
+    def export_html(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        steps: int | Iterable[int] | None = None,
+        budget_mb: float = 5.0,
+        data: str = "all",
+        title: str | None = None,
+        notes: Mapping[int, str] | None = None,
+    ) -> file.Exported:
+        """Write the page of this training into one HTML file, which opens from a disk without a network.
+
+        The page lets its reader go through the steps that it holds: the batch, the forward pass with its
+        numbers and formulas, the loss of each example, the gradients, the update; the boundary, the cost over
+        two weights, and all weights as pictures. It says what it does not hold.
+
+        Args:
+            path: the file.
+            steps: the numbers of the steps that it shall hold, or how many; if not said, the first of each
+                epoch and 60 others. As many come along as fit into the budget, the most telling first.
+            budget_mb: how large the file may be, in MB (1 MB is 1,000,000 bytes).
+            data: "all"; "sample" shows 8 rows of each batch; "none" shows no row, nor what belongs to one.
+            title: the title of the page.
+            notes: a text for some of the steps, shown beside them. These steps come along first.
+
+        Returns:
+            What was written: `path`, `nbytes`, `steps`, and what was `left_out`, in words.
+
+        Raises:
+            StateError: if the run was not recorded, or Pellucid was installed without its page.
+            FileError: if the file cannot be written.
+            ArgumentError: if there is no such step, or an argument cannot mean anything.
+
+        Example:
+            >>> from pellucid import Sequential
+            >>> from pellucid.layers import Dense, Input
+            >>> model = Sequential([Input(shape=(1,)), Dense(1, kernel_initializer="zeros")])
+            >>> model.compile(optimizer="sgd", loss="mse")
+            >>> history = model.fit([[1.0], [2.0]], [[2.0], [4.0]], epochs=3, verbose=0)
+            >>> written = history.export_html("training.html", notes={0: "The first guess is 0."})
+            >>> written.steps
+            (0, 1, 2)
+        """
+        return file.write(self, path, steps=steps, budget_mb=budget_mb, data=data, title=title, notes=notes)
+
     def __repr__(self) -> str:
         steps = f", {self.steps:,} steps to open" if self.steps else ""
         return super().__repr__()[:-1] + f"{steps}>"
 
     def _repr_html_(self) -> str:
-        return html.history(self)
+        return notebook.frame(self)
+
+
+def to_view(view: Any) -> Mapping[str, Any] | None:
+    """What `fit(view=...)` asks for: the arguments of `History.view`; None shows nothing.
+
+    >>> to_view(True), to_view({"port": 8080}), to_view(False)
+    ({}, {'port': 8080}, None)
+    """
+    if view is False or view is None:
+        return None
+    asked: Any = {} if view is True else view
+    if not isinstance(asked, Mapping) or not set(cast(Any, asked)) <= {"open_browser", "port"}:
+        raise ArgumentError(
+            message(
+                "view is unknown.",
+                came=repr(view),
+                expected='True, False, or arguments of history.view: {"open_browser": False, "port": 8080}',
+            )
+        )
+    return cast(Mapping[str, Any], asked)
 
 
 def _replaced(ended: Mapping[str, NumPy], changed: Mapping[str, Any]) -> list[NumPy]:

@@ -17,7 +17,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from pellucid import run_files
+from pellucid import run_files, writing
 from pellucid.data import Rows
 from pellucid.engine import Batches
 from pellucid.errors import ArgumentError, FileError, StateError, UnknownNameError, message
@@ -89,7 +89,7 @@ def save(
     """
     if data not in ("auto", "all", "none"):
         raise ArgumentError(message("data is unknown.", came=repr(data), expected="auto, all or none"))
-    run_files.require_writable(path, "the run")
+    writing.require_writable(path, "the run")
     model = replay.engine.parts.model
     packed = pack(replay, data)
     packed.described |= history
@@ -107,15 +107,17 @@ def save(
 
 
 def of_history(
-    epochs: Sequence[tuple[int, Mapping[str, Any]]],
-    params: Mapping[str, Any],
-    labels: Sequence[str],
-    threshold: float,
+    epochs: Sequence[tuple[int, Mapping[str, Any]]] = (),
+    params: Mapping[str, Any] | None = None,
+    labels: Sequence[str] = (),
+    threshold: float = 0.5,
 ) -> dict[str, Any]:
     """What a history holds besides the record, as plain data."""
     return {
         "epochs": [[number, written_logs(logs)] for number, logs in epochs],
-        "params": run_files.plain({name: value for name, value in params.items() if _is_plain(value)}),
+        "params": run_files.plain(
+            {name: value for name, value in (params or {}).items() if _is_plain(value)}
+        ),
         "labels": list(labels),
         "threshold": float(threshold),
     }

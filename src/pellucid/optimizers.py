@@ -163,7 +163,7 @@ class Optimizer(Configurable):
             self._schedule = learning_rate
         else:
             self._rate = Variable(
-                np.asarray(_checked_rate(learning_rate), floatx()),
+                np.asarray(checked_rate(learning_rate), floatx()),
                 trainable=False,
                 name="learning_rate",
                 path=f"{self.name}/learning_rate",
@@ -208,7 +208,7 @@ class Optimizer(Configurable):
                 )
             )
         else:
-            self._rate.assign(np.asarray(_checked_rate(value), floatx()))
+            self._rate.assign(np.asarray(checked_rate(value), floatx()))
 
     lr = learning_rate
 
@@ -614,7 +614,8 @@ class Optimizer(Configurable):
         return config
 
 
-def _checked_rate(value: Any) -> float:
+def checked_rate(value: Any) -> float:
+    """A learning rate as a number, or ArgumentError."""
     try:
         rate = float(value)
     except (TypeError, ValueError):

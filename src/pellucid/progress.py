@@ -128,6 +128,11 @@ class Progress:
         elif self.drawn:
             self._write("", end="\n")
 
+    def say(self, text: str) -> None:
+        """Write a line of its own between those of the epochs, also where nothing else is shown."""
+        self.stopped()
+        self._write(text, end="\n")
+
     def _head(self, epoch: int) -> str:
         return f"Epoch {epoch + 1}/{self.epochs} " if self.epochs and self.epochs > 1 else ""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 import os
+import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -59,6 +60,7 @@ class Orders:
         self.drawn = 0
         self._after: dict[str, Any] | None = None
         self._cursor: tuple[int, Any] | None = None
+        self._lock = threading.Lock()
 
     def draw(self, into: NumPy, noted: bool = True) -> None:
         """Draw the order of the next epochs, one for each row of `into`, from NumPy's stream."""
@@ -91,6 +93,10 @@ class Orders:
         """The order of an epoch, counted from 0, drawn once more from a generator of its own."""
         if not self.shuffle:
             return np.arange(self.rows)
+        with self._lock:  # a page may open steps while others do
+            return self._again(epoch)
+
+    def _again(self, epoch: int) -> NumPy:
         place = bisect.bisect_right(self.notes, epoch, key=lambda note: note[0]) - 1
         at, state = self.notes[place]
         if self._cursor is not None and at < self._cursor[0] <= epoch:
@@ -147,6 +153,11 @@ class Log:
             whole = np.concatenate(self._parts) if self._parts else np.zeros((0, len(COLUMNS)), np.float32)
             self._parts = [whole]
         return self._parts[0]
+
+    @property
+    def last(self) -> NumPy | None:
+        """The last row that is kept, if there is one."""
+        return next((part[-1] for part in reversed(self._parts) if len(part)), None)
 
     def row(self, step: int) -> NumPy | None:
         """What was logged of a step, if it is among those that are kept."""
@@ -364,9 +375,9 @@ class Record:
             self.keeper.log(rows)
         self.log.add(rows)
 
-    def settled(self) -> Record:
-        """Wait for everything that was started."""
-        while self._pending:
+    def settled(self, but: int = 0) -> Record:
+        """Wait for everything that was started; all but the last so many calls of the loop."""
+        while len(self._pending) > but:
             self._settle()
         return self
 

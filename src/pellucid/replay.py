@@ -7,6 +7,7 @@ the training, bit for bit.
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -18,10 +19,12 @@ from pellucid.data import Rows
 from pellucid.engine import Batches, Engine, Loop
 from pellucid.errors import DataError, StateError, message
 from pellucid.optimizers import Optimizer
-from pellucid.record import Record, StreamBatch, Trained, fingerprint
+from pellucid.record import Record, StreamBatch, Trained, fingerprint, size_of
 from pellucid.step import Batch, State, Values
 
 NumPy = np.ndarray[Any, Any]
+#: How many states that were reached are kept, and how many bytes they may take.
+REACHED, REACHED_BYTES = 256, 2**26
 
 
 class Place(NamedTuple):
@@ -49,6 +52,8 @@ class Replay:
         #: What rows are like, as the file says that the run came from.
         self.like: Any = None
         self._held_out: Rows | None = None
+        #: States before steps that were asked for last, beside the snapshots.
+        self.reached: OrderedDict[int, State] = OrderedDict()
 
     @property
     def loop(self) -> Loop:
@@ -119,15 +124,33 @@ class Replay:
 
     def state_before(self, step: int) -> State:
         """Everything that a step changes, as it was before this step."""
-        snapshot = self.record.snapshots.before(step)
-        state, at = snapshot.state, snapshot.step
+        state, at = self._nearest(step)
         for edit in self.record.edits_between(at, step):
             state = self.run(state, at, edit.step)
             leaves, structure = jax.tree.flatten(state)
             for place, value in edit.leaves.items():
                 leaves[place] = value
             state, at = jax.tree.unflatten(structure, leaves), edit.step
-        return self.run(state, at, step)
+        state = self.run(state, at, step)
+        self._keep(step, state)
+        return state
+
+    def _nearest(self, step: int) -> tuple[State, int]:
+        """The nearest state before (or at) a step that is at hand, and its step."""
+        snapshot = self.record.snapshots.before(step)
+        at = max((each for each in self.reached if snapshot.step < each <= step), default=None)
+        return (snapshot.state, snapshot.step) if at is None else (self.reached[at], at)
+
+    def _keep(self, step: int, state: State) -> None:
+        """Keep a state that was reached, for the steps near it that are asked for next."""
+        if step in self.reached:
+            self.reached.move_to_end(step)
+            return
+        most = min(REACHED, REACHED_BYTES // max(size_of(state), 1))
+        if most:
+            self.reached[step] = state
+        while len(self.reached) > most:
+            self.reached.popitem(last=False)
 
     def step(self, state: State, number: int) -> tuple[State, NumPy]:
         """The state after a step, from that before it; and its cost and learning rate, as the loop tells."""

@@ -13,7 +13,9 @@ Everything random is therefore a function of (seed, position).
 
 from __future__ import annotations
 
+import contextlib
 import random as python_random
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -73,6 +75,25 @@ def next_global_key() -> Words:
 def forget_global_key() -> None:
     """Let the next draw without a seed begin a generator anew."""
     _global.clear()
+
+
+@contextlib.contextmanager
+def untouched() -> Generator[None]:
+    """Leave all three streams as they are, whatever is drawn within a with block.
+
+    >>> set_random_seed(1)
+    >>> with untouched(): _ = draw_seed(), np.random.random(), next_global_key()
+    >>> draw_seed()
+    144272510
+    """
+    before = python_random.getstate(), np.random.get_state(legacy=False), dict(_global)
+    try:
+        yield
+    finally:
+        python_random.setstate(before[0])
+        np.random.set_state(before[1])
+        _global.clear()
+        _global.update(before[2])
 
 
 def row_order(rows: int, random: Any = np.random) -> np.ndarray[Any, Any]:

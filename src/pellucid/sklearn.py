@@ -30,7 +30,7 @@ except ImportError:
 from pellucid import run_files
 from pellucid.naming import serialize
 from pellucid.tables import choosing, recipe
-from pellucid.tables.building import Asked
+from pellucid.tables.building import VALIDATION_PART, Asked
 from pellucid.tables.columns import features_of
 from pellucid.tables.network import in_units
 from pellucid.tables.schema import Feature, Kind, Schema, Target
@@ -239,6 +239,6 @@ def _held_out(y: NumPy, kind: Kind, seed: int) -> tuple[NumPy, NumPy]:
         return np.arange(rows), np.zeros(0, np.int64)
     draw = np.random.default_rng(seed)
     groups = recipe.groups_of(y, kind)
-    held = [draw.permutation(group)[: round(recipe.VALIDATION_PART * len(group))] for group in groups]
+    held = [draw.permutation(group)[: round(VALIDATION_PART * len(group))] for group in groups]
     validation = np.sort(np.concatenate(held))
     return np.setdiff1d(np.arange(rows), validation), validation

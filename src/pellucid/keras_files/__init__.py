@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid import run_files
+from pellucid import run_files, writing
 from pellucid.errors import ArgumentError, FileError, PartError, StateError, UnknownNameError, message
 from pellucid.keras_files import archive, hdf5, layout
 from pellucid.keras_files.archive import ENDING, WEIGHTS_ENDING
@@ -169,7 +169,7 @@ def save_weights(
     _require_built(model, "save_weights")
     _require_free(path, overwrite)
     content = _packed(model, objects_to_skip or ())
-    with run_files.written_whole(path) as beside:
+    with writing.written_whole(path) as beside:
         beside.write_bytes(content)
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.errors import FileError, message
-from pellucid.run_files import LARGEST_RUN, require_writable, strict_json, written_whole
+from pellucid.run_files import LARGEST_RUN, strict_json
+from pellucid.writing import require_writable, written_whole
 
 ENDING, WEIGHTS_ENDING = ".keras", ".weights.h5"
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"

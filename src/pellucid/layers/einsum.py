@@ -259,8 +259,10 @@ class EinsumDense(Layer):
             return seen.slope("z", slope[place], *place)
 
         if variable is self.bias:
-            everywhere = itertools.product(*map(range, slope.shape))
-            return [at(*place) for place in everywhere if tuple(self._bias_place(place)) == tuple(index)]
+            before = slope.ndim - len(index)
+            own = zip(index, self.bias.shape, slope.shape[before:], strict=True)
+            along = [range(count) if size == 1 else (at_,) for at_, size, count in own]
+            return [at(*place) for place in itertools.product(*map(range, slope.shape[:before]), *along)]
         (one, other, outcome), sizes = self._of_a_row(seen, "input", "z")
         number = functools.partial(seen.number, "input")
         return list(products((one, outcome, other), index, sizes, number, at))

@@ -39,7 +39,7 @@ from pellucid.errors import ArgumentError, DataError, StateError, did_you_mean, 
 from pellucid.fitting import ArrayTraining, Plan, StreamTraining, evaluate_arrays, evaluate_stream
 from pellucid.folders import require_usable
 from pellucid.graph import KerasTensor, traced_outputs
-from pellucid.history import History
+from pellucid.history import History, to_view
 from pellucid.layers.core import InputLayer
 from pellucid.layers.layer import Layer, declares, is_shape
 from pellucid.naming import custom_object_scope, deserialize, serialize
@@ -405,6 +405,7 @@ class Model(Layer):
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
         record: Any = "auto",
+        view: Any = False,
     ) -> History:
         """Train for a number of epochs.
 
@@ -432,6 +433,12 @@ class Model(Layer):
             record: what is kept so that every step can be opened: "auto" at most 256 MB in memory,
                 the name of a directory as much as needed there, False nothing. The numbers of the
                 training are the same, bit for bit.
+            view: True shows the training on a page in the browser while it runs, where it can be paused
+                and its steps be opened, and afterwards until the process ends; or the arguments of
+                `history.view`: {"open_browser": False} only prints the address. While a page is open,
+                its questions take a tenth of the time at most; the numbers of the training are the
+                same, bit for bit. A paused training goes on when its page is closed. The page of the
+                fit that was shown before is closed; its `history.view()` opens it again.
 
         Returns:
             The history: `history.history["loss"]` has a value for each epoch, and `history.open(712)`
@@ -447,6 +454,15 @@ class Model(Layer):
             raise StateError(message("fit needs an optimizer.", mend='compile(optimizer="adam", ...).'))
         batch_size = _at_least_one("batch_size", batch_size)
         epochs = _whole("epochs", epochs)
+        shown = to_view(view)
+        if shown is not None and recording.wanted(record) is None:
+            raise ArgumentError(
+                message(
+                    "a page shows what is recorded.",
+                    came="fit(..., view=True, record=False)",
+                    mend="leave out record, or view.",
+                )
+            )
         steps_per_epoch = _at_least_one("steps_per_epoch", steps_per_epoch)
         source, held_out = self._sources(
             x, y, sample_weight, class_weight, validation_split, validation_data, shuffle
@@ -507,25 +523,26 @@ class Model(Layer):
         if kept is None:
             history.records(None, "fit(..., record=False)")
         self._initial_epoch = None
-        listed.on_train_begin()
-        if self._initial_epoch is not None:
-            plan.initial_epoch = self._initial_epoch  # where a backup goes on
-        if isinstance(source, Stream):
-            training: Any = StreamTraining(plan, source, steps_per_epoch)
-        else:
-            whole = held_out if isinstance(held_out, Rows) and validation_steps is None else None
-            training = ArrayTraining(plan, source, whole, size, validation_size)
-        try:
+        with history.watched(shown, plan.progress.say) as plan.gate:
+            listed.on_train_begin()
+            if self._initial_epoch is not None:
+                plan.initial_epoch = self._initial_epoch  # where a backup goes on
+            if isinstance(source, Stream):
+                training: Any = StreamTraining(plan, source, steps_per_epoch)
+            else:
+                whole = held_out if isinstance(held_out, Rows) and validation_steps is None else None
+                training = ArrayTraining(plan, source, whole, size, validation_size)
             try:
-                with jax.disable_jit(self._run_eagerly):
-                    training.run()
-                self.optimizer.finalize_variable_values(self.trainable_variables)
+                try:
+                    with jax.disable_jit(self._run_eagerly):
+                        training.run()
+                    self.optimizer.finalize_variable_values(self.trainable_variables)
+                finally:
+                    plan.progress.stopped()
+                # As in Keras: who is interrupted hears of no end.
+                listed.on_train_end(dict(history.last))
             finally:
-                plan.progress.stopped()
-            # As in Keras: who is interrupted hears of no end.
-            listed.on_train_end(dict(history.last))
-        finally:
-            history.ended()
+                history.ended()
         return history
 
     def _begin_record(

@@ -6,8 +6,9 @@ The step differentiates the cost. Here alone it is done otherwise: example by ex
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -78,6 +79,12 @@ class Traced:
         known = (handed.drawn, handed.shared, handed.looped, handed.origins, handed.same)
         return cls(calls, shapes, *known, outputs, masked)
 
+    @classmethod
+    def in_training(cls, parts: Parts) -> Callable[[tuple[Values, Values], Arrays], Traced]:
+        """What traces the forward pass of a training step."""
+        return lambda state, x: cls.of(parts, state, x, training=True)
+
+    @functools.cached_property
     def nudges(self) -> dict[str, Any]:
         """Zeros for all values whose gradients are wanted: z, what else layers state, and outputs."""
         stated = {f"{name}.{what}" for name, layer, _ in self.calls for what in layer.stated}
@@ -167,8 +174,10 @@ def losses_and_shares(parts: Parts, forward: Forward, batch: Batch) -> tuple[Any
     return losses, jax.grad(cost)(losses)
 
 
-def _example_losses(parts: Parts, weights: Values, others: Values, batch: Batch, factors: Any) -> Any:
-    forward = parts.forward(weights, others, batch.x, training=True)
+def _example_losses(
+    parts: Parts, weights: Values, others: Values, batch: Batch, factors: Any, handed: Handed | None = None
+) -> Any:
+    forward = parts.forward(weights, others, batch.x, training=True, handed=handed)
     losses = parts.objective.losses(batch.y, forward.outputs)
     assert losses is not None
     each = jax.tree.map(lambda own, by: (own * by).reshape(own.shape[0], -1).sum(axis=1), losses, factors)
@@ -194,10 +203,14 @@ def gradients_by_example(
 def gradient_of_entry(
     parts: Parts, place: int, weights: Values, others: Values, batch: Batch, factors: Any, direction: Any
 ) -> Any:
-    """The same along one direction in it: by one weight."""
+    """The same along one direction in it: by one weight.
+
+    It goes forward through the layers. All of them let it where they are asked to hand out what they
+    compute; otherwise some loops only have a backward pass of their own.
+    """
 
     def losses(value: Any) -> Any:
-        return _example_losses(parts, _with(weights, place, value), others, batch, factors)
+        return _example_losses(parts, _with(weights, place, value), others, batch, factors, Handed())
 
     return jax.jvp(losses, (jnp.asarray(weights[place]),), (direction,))[1]
 

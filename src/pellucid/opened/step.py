@@ -169,8 +169,8 @@ class Step(Pass):
         """Open the step from a state, on a batch."""
         parts = engine.parts
         full = state._replace(metrics=engine.no_sums())
-        traced = Traced.of(parts, (state.weights, state.others), place.batch.x, training=True)
-        nudges = traced.nudges()
+        traced = engine.known_of((state.weights, state.others), place.batch.x, Traced.in_training(parts))
+        nudges = traced.nudges
         function = functools.partial(opening, parts)
         with programs.in_sight():
             program = engine.program("opened", function, None, nudges, full, place.batch)

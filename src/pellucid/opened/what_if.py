@@ -179,10 +179,24 @@ def _column(step: Any, name: str) -> int:
     return list(step.columns).index(name)
 
 
+def _with_rate(step: Any, rate: float) -> State:
+    """The state with another learning rate, which the same programs take."""
+    variable = step.parts.optimizer.by_name()["learning_rate"]
+    values = [
+        np.asarray(rate, value.dtype) if each is variable else value
+        for each, value in zip(step.parts.remembered, step.state.optimizer, strict=True)
+    ]
+    return step.state._replace(optimizer=tuple(values))
+
+
 def _other_optimizer(
     step: Any, learning_rate: float | None, optimizer: Any, settings: Mapping[str, Any]
 ) -> tuple[Engine, State, list[str]]:
     outer, current = step.parts.optimizer, step.optimizer.mover
+    alone = optimizer is None and not settings
+    if alone and current is not None and current.rate_is_state and isinstance(learning_rate, int | float):
+        state = _with_rate(step, optimizers.checked_rate(learning_rate))
+        return step.engine, state, [f"learning_rate = {learning_rate}"]
     said = [f"{name} = {value}" for name, value in settings.items()]
     if optimizer is not None:
         made = optimizers.get(optimizer)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from pellucid import run_files
+from pellucid import run_files, writing
 from pellucid.errors import ArgumentError, FileError, message
 from pellucid.naming import serialize
 from pellucid.tables.report import Report, answered
@@ -311,7 +311,7 @@ class TableNetwork:
                 )
             )
         threshold = require_threshold(self.schema.target, threshold)
-        run_files.require_writable(out, "the answers")
+        writing.require_writable(out, "the answers")
         if os.path.exists(table) and os.path.exists(out) and os.path.samefile(table, out):
             raise ArgumentError(
                 message(
@@ -343,7 +343,7 @@ class TableNetwork:
                 opened.add_answers(columns)
             if unusual_rows:
                 told(f'{_count(unusual_rows, "row")} unusual: see column "{names["note"]}".')
-            with run_files.written_whole(out) as beside:
+            with writing.written_whole(out) as beside:
                 opened.write_answered(beside, kind)
             return opened.rows
 
@@ -435,7 +435,7 @@ def of_run(run: run_files.Run, path: str | os.PathLike[str]) -> TableNetwork:
 
 def require_replaceable(path: str | os.PathLike[str]) -> None:
     """Raise FileError if nothing can be written there, or a file there is no run file."""
-    run_files.require_writable(path)
+    writing.require_writable(path)
     if os.path.isfile(path) and os.path.getsize(path):
         with open(path, "rb") as file:
             start = file.read(4)

@@ -7,13 +7,13 @@ called in one line; whether the step agrees with the training.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pellucid.errors import ArgumentError, message
-from pellucid.formula import shown
+from pellucid.formula import indexed, shown
 
 #: Of a larger array no copy is made in float64: it is taken in parts of so many numbers.
 PART = 2**20
@@ -156,6 +156,49 @@ def chosen_weights(step: Any, chosen: Sequence[Any], units: dict[str, int], deta
             index = index if last is None else (*index, last)
             found.append(f"{path}[{','.join(map(str, index))}]" if index else path)
     return found
+
+
+def strongest_weights(step: Any, each: int = 4, most: int = 64) -> list[str]:
+    """The weights whose gradients are largest: a few of each array; of a small model all weights.
+
+    Args:
+        step: an opened step.
+        each: how many of an array, at most.
+        most: how many in all, at most. A model of no more weights has all of them told.
+    """
+    if sum(array.size for array in step.weights.values()) <= most:
+        return [
+            indexed(path, index) for path, array in step.weights.items() for index in np.ndindex(array.shape)
+        ]
+    found: list[tuple[float, str]] = []
+    for path, gradient in step.gradients.items():
+        sizes = _sizes_of(gradient)
+        order = np.argpartition(-sizes, min(each, sizes.size) - 1)[:each] if sizes.size else []
+        for place in np.sort(order):
+            found.append((float(sizes[place]), indexed(path, np.unravel_index(place, gradient.shape))))
+    kept = sorted(sorted(range(len(found)), key=lambda place: -found[place][0])[:most])
+    return [found[place][1] for place in kept]
+
+
+def largest_of(arrays: Mapping[str, Any]) -> tuple[str, float] | None:
+    """The number of largest size in arrays, and what it is called; None if all are 0, or there are none."""
+    best: tuple[float, str, float] | None = None
+    for path, array in arrays.items():
+        if not array.size:
+            continue
+        sizes = _sizes_of(array)
+        place = int(np.argmax(sizes))
+        if sizes[place] and (best is None or sizes[place] > best[0]):
+            value = float(np.ravel(array)[place])
+            best = float(sizes[place]), indexed(path, np.unravel_index(place, array.shape)), value
+    return None if best is None else (best[1], best[2])
+
+
+def _sizes_of(array: Any) -> Any:
+    """The sizes of numbers, one after the other; what is no number is larger than all."""
+    sizes = np.abs(np.ravel(array))
+    sizes[np.isnan(sizes)] = np.inf
+    return sizes
 
 
 def optimizer(step: Any) -> str:

@@ -522,6 +522,8 @@ def _spread(values: NumPy, grid: int) -> NumPy:
 
 def _one_array(outputs: Any, which: int | None) -> NumPy:
     """The outputs of a model with one output, or one of several, shape (rows, numbers)."""
+    if which is not None and isinstance(outputs, dict):
+        outputs = [outputs[name] for name in sorted(outputs)]
     if which is not None and isinstance(outputs, list | tuple):
         if not 0 <= which < len(outputs):
             raise ArgumentError(
@@ -658,7 +660,8 @@ def _losses(objective: Any, y: Any, targets: NumPy, outputs: NumPy) -> NumPy | N
     elif given.shape != outputs.shape:
         given = np.eye(outputs.shape[1], dtype=np.float32)[targets]
     found = np.asarray(loss.call(*loss.converted(given, outputs.astype(np.float32))), np.float64)
-    return found.reshape(len(found), -1).mean(axis=1)
+    # Some losses give one number for all rows.
+    return found.reshape(len(found), -1).mean(axis=1) if found.ndim else None
 
 
 def _equation(

@@ -96,7 +96,7 @@ class HistoryDisplay:
         places = _on_epochs(np.asarray(log["epoch"]))
         broken = np.flatnonzero(~np.isfinite(costs))
         costs = np.where(np.isfinite(costs), costs, np.nan)
-        kept = _thinned(costs)
+        kept = thinned(costs)
         return cls(
             plain,
             epochs,
@@ -212,19 +212,26 @@ def _on_epochs(epochs: NumPy) -> NumPy:
     return epochs - 0.5 + (within + 0.5) / np.maximum(counts, counts.max(initial=1))[inverse]
 
 
-def _thinned(values: NumPy, bins: int = BINS) -> NumPy:
-    """Places of the smallest and the largest value in each of so many bins, in order."""
+def thinned(values: NumPy, bins: int = BINS) -> NumPy:
+    """Places of the smallest and the largest value in each of so many bins, in order, and of the last one.
+
+    Where values of a bin are not finite, the first of them is among the places, too.
+    """
     count = len(values)
     if count <= 2 * bins:
         return np.arange(count)
     width = -(-count // bins)
-    padded = np.full(-(-count // width) * width, np.nan)
+    padded = np.full(-(-count // width) * width, np.inf)
     padded[:count] = values
     table = padded.reshape(-1, width)
+    finite = np.isfinite(table)
     starts = np.arange(len(table)) * width
-    low = starts + np.where(np.isnan(table), np.inf, table).argmin(axis=1)
-    high = starts + np.where(np.isnan(table), -np.inf, table).argmax(axis=1)
-    return np.unique(np.concatenate([low, high, [count - 1]]))
+    some, broken = finite.any(axis=1), ~finite.all(axis=1)
+    low = starts + np.where(finite, table, np.inf).argmin(axis=1)
+    high = starts + np.where(finite, table, -np.inf).argmax(axis=1)
+    first = starts + finite.argmin(axis=1)
+    places = np.unique(np.concatenate([low[some], high[some], first[broken], [count - 1]]))
+    return places[places < count]
 
 
 def _wide(drawn: Sequence[NumPy]) -> bool:

@@ -37,6 +37,8 @@ class CostSurfaceDisplay:
         directions: the two directions, shape (2, number of all weights).
         weights_count: how many weights there are.
         measured_on: what the cost was measured on, in words.
+        origin, shapes: the weights at the origin of the plane, shape (number of all weights,), and the shapes
+            of the arrays that they are those of, by path.
         ax_, figure_, colorbar_: what was drawn, after `plot`.
 
     Example:
@@ -66,6 +68,8 @@ class CostSurfaceDisplay:
     directions: NumPy
     weights_count: int
     measured_on: str
+    origin: NumPy
+    shapes: Mapping[str, tuple[int, ...]]
     ax_: Any = field(default=None, init=False)
     figure_: Any = field(default=None, init=False)
     colorbar_: Any = field(default=None, init=False)
@@ -120,7 +124,7 @@ class CostSurfaceDisplay:
                 )
         measured = count - 1 if batch is None and history.replay.trained is None else batch
         numbers = _sampled(first, count, most)
-        values: list[Mapping[str, NumPy]] = [history.open(int(number)).values for number in numbers[:-1]]
+        values: list[Mapping[str, NumPy]] = [history.weights_before(int(number)) for number in numbers[:-1]]
         values.append(history.open(count - 1).weights_after)
         shapes = {path: array.shape for path, array in values[-1].items()}
         vectors = np.stack([_vector(each, shapes) for each in values])
@@ -174,7 +178,17 @@ class CostSurfaceDisplay:
             directions=directions,
             weights_count=len(end),
             measured_on=on,
+            origin=origin,
+            shapes=shapes,
         )
+
+    def place_of(self, weights: Mapping[str, NumPy]) -> NumPy:
+        """Where weights lie in the plane, shape (2,): their projection, if they do not lie in it."""
+        return (_vector(weights, self.shapes) - self.origin) @ self.directions.T
+
+    def slope_of(self, gradients: Mapping[str, NumPy]) -> NumPy:
+        """The part of a gradient along the two directions, shape (2,)."""
+        return _vector(gradients, self.shapes) @ self.directions.T
 
     def plot(
         self,

@@ -1,0 +1,2 @@
+// What the build brings beside code.
+declare module "*.css";
