@@ -59,9 +59,18 @@ def _plain_endings() -> Generator[None]:
         sys.stderr.write("\npellucid: stopped; nothing was written.\n")
         sys.exit(STOPPED)
     except BrokenPipeError:
-        # What is still to be written goes nowhere; otherwise Python would complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         sys.exit(UNREAD)
+    except OSError as problem:
+        _print_no_more()
+        what = f"{problem.filename} cannot be used." if problem.filename else "the output cannot be written."
+        sys.stderr.write(f"pellucid: {message(what, came=problem.strerror or str(problem))}\n")
+        sys.exit(CANNOT)
+
+
+def _print_no_more() -> None:
+    """What is still to be printed goes nowhere; otherwise Python would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_version(wanted: bool) -> None:
@@ -623,7 +632,7 @@ def _console() -> Console:
 
         def on_broken_pipe(self) -> None:
             self.quiet = True
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _print_no_more()
 
     wide = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Patient(highlight=False, width=None if wide else WIDTH)

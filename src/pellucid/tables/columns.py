@@ -179,7 +179,7 @@ def _judge(table: Table, name: str) -> list[Feature] | LeftOut:
         return _parts_of_dates(table, name, "", missing)
     if not table.is_text(name):
         return LeftOut(name, f"values of type {kind.split('(')[0]}")
-    words = [str(value).lower() for value, _ in table.different(name, 6)]
+    words = [str(value).lower() for value in table.different(name, 6)]
     if set(words) <= set(YES_NO):
         return [Feature.yes_no(name, missing)]
     if facts["commas"] and facts["commas"] + facts["numbers"] == there:
@@ -345,8 +345,7 @@ def _plain(value: float) -> int | float:
 
 
 def _labels(table: Table, name: str) -> tuple[NumPy, tuple[Label, ...]]:
-    found = [value for value, _ in table.different(name, MOST_CLASSES)]
-    return table.values(name), tuple(sorted(found))
+    return table.values(name), tuple(sorted(table.different(name, MOST_CLASSES)))
 
 
 def _require_enough(name: str, labels: Sequence[Label], counts: Sequence[int]) -> None:

@@ -16,6 +16,8 @@ import numpy as np
 from pellucid.tables.schema import Feature, Kind
 
 NumPy = np.ndarray[Any, Any]
+#: About so many of more rows say where the way to the logistic regression begins.
+BEGIN_WITH = 10_000
 
 
 class LinearModel:
@@ -91,7 +93,10 @@ def _solved(design: NumPy, y: NumPy, kind: Kind) -> NumPy:
 
 
 def _newton(design: NumPy, y: NumPy, free: NumPy) -> NumPy:
-    """Logistic regression by Newton's method, with half steps where a whole one goes too far."""
+    """Logistic regression by Newton's method, with half steps where a whole one goes too far.
+
+    Of many rows some say first where to begin: then a few steps of all of them come to the same end.
+    """
     weights = np.zeros(design.shape[1])
 
     def cost(w: NumPy) -> float:
@@ -99,6 +104,11 @@ def _newton(design: NumPy, y: NumPy, free: NumPy) -> NumPy:
         return float(np.logaddexp(0.0, np.where(y > 0, -sums, sums)).sum() + 0.5 * (free * w**2).sum())
 
     now = cost(weights)
+    if len(y) >= 2 * BEGIN_WITH:
+        some = slice(None, None, len(y) // BEGIN_WITH)
+        found = _newton(design[some], y[some], free)[:, 0]
+        if (there := cost(found)) < now:
+            weights, now = found, there
     for _ in range(50):
         p = _sigmoid(design @ weights)
         slope = design.T @ (p - y) + free * weights

@@ -265,8 +265,10 @@ class TableNetwork:
             ArgumentError: if the threshold cannot be used.
         """
         threshold = require_threshold(self.schema.target, threshold)
-        with open_table(table) as opened:
-            return joined(list(self.blocks(opened, threshold)))
+        with open_table(table, whole=False) as opened:
+            answers = joined(list(self.blocks(opened, threshold)))
+            opened.require_unchanged()
+            return answers
 
     def blocks(self, table: Table, threshold: float | None = None) -> Iterator[Answers]:
         """Answer for the rows of a table that is open, a block at a time."""
@@ -294,7 +296,8 @@ class TableNetwork:
             out: where to write it.
             threshold: as for `predict`.
             kind: "csv", "tsv", "parquet" or "json" (lines); else known from the ending of `out`.
-            told: hears, once, of columns that were not used and of unusual rows.
+            told: hears, once, of columns that were not used, of unusual rows, and of a table that was
+                written to while it was read.
 
         Raises:
             As `predict`, and FileError if it cannot be written there.
@@ -318,7 +321,7 @@ class TableNetwork:
                     "the answers would be written over the table.", came=str(out), mend="choose another name."
                 )
             )
-        with Table.open(table) as opened:
+        with Table.open(table, whole=False) as opened:
             target = self.schema.target
             names = {name: opened.free_name(name) for name in ("answer", "probability", "note")}
             types = {names["answer"]: sql_type(target)}
@@ -329,6 +332,8 @@ class TableNetwork:
             extra = [name for name in opened.columns if name not in used]
             if extra:
                 told(f"{_count(len(extra), 'column')} not used: {listed(extra)}.")
+            for note in opened.notes:
+                told(note)
             unusual_rows = 0
             opened.begin_answers(types)
             for answers in self.blocks(opened, threshold):
@@ -453,11 +458,11 @@ def _count(number: int, what: str) -> str:
     return f"1 {what} is" if number == 1 else f"{number:,} {what}s are"
 
 
-def open_table(table: Any) -> Table:
-    """Open a file, a data frame or columns."""
+def open_table(table: Any, *, whole: bool = True) -> Table:
+    """Open a file, a data frame or columns; `whole` as for `Table.open`."""
     from pellucid.tables.reading import Table
 
-    return Table.open(table) if isinstance(table, str | os.PathLike) else Table.of(table)
+    return Table.open(table, whole=whole) if isinstance(table, str | os.PathLike) else Table.of(table)
 
 
 def require_threshold(target: Target, threshold: float | None) -> float:

@@ -3,6 +3,10 @@
 CSV, TSV, Parquet and JSON lines (also packed with gzip) become one DuckDB table, which lies on
 disk where it is larger than memory. Text files are read as text: what a column is, is decided by
 all of its values (see columns.py), and what is written out again is what was there.
+
+Rows that are only answered are not taken into memory: Parquet is read where it lies, block by block, and CSV
+from a packed copy, since it has no places to begin to read at. Their answers lie packed on disk until the
+table is written again with them.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import csv
 import difflib
 import glob
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -27,8 +32,18 @@ from pellucid.tables.schema import MISSING, Feature
 NumPy = np.ndarray[Any, Any]
 #: How many rows are read, answered and written at a time.
 BLOCK = 65_536
+#: A block of many columns has fewer rows: not more numbers than this, and not fewer rows.
+BLOCK_NUMBERS, FEWEST_OF_BLOCK = 2**25, 8_192
+#: How many numbers or words a packed copy holds in a piece of its own.
+PIECE = 2**22
+#: What DuckDB calls the place of a row in a Parquet file, and the file's name.
+PLACE, FILE = "file_row_number", "filename"
 #: How much of a table lies in memory; the rest lies on disk.
 MEMORY = "2GB"
+#: How many values of a column say whether a look at all of them is worth while.
+LOOKED_AT = 1_000
+#: Values are grouped where each comes about so often, or more often.
+WORTH_GROUPING = 4
 #: How many columns, or rows of a column, a message names.
 NAMED = 5
 
@@ -48,10 +63,10 @@ _FORMATS = {
 _AS_TEXT = "all_varchar = true, header = true, skip = 0, quote = '\"', escape = '\"'"
 _READERS = {
     # Only the separator is guessed. Guessing more drops lines at the top, or quotes that come late.
-    "csv": f"read_csv(?, {_AS_TEXT}{{more}})",
-    "tsv": f"read_csv(?, {_AS_TEXT}, delim = '\t'{{more}})",
-    "parquet": "read_parquet(?{more})",
-    "json": "read_json(?, sample_size = -1{more})",
+    "csv": f"read_csv({{files}}, {_AS_TEXT}{{more}})",
+    "tsv": f"read_csv({{files}}, {_AS_TEXT}, delim = '\t'{{more}})",
+    "parquet": "read_parquet({files}{more})",
+    "json": "read_json({files}, sample_size = -1{more})",
 }
 _WRITERS = {
     "csv": "FORMAT csv, HEADER",
@@ -180,6 +195,22 @@ def _files(path: str | os.PathLike[str]) -> list[str]:
     return [text]
 
 
+def _state(name: str) -> tuple[int, ...]:
+    """What changes when a file is written to, or another takes its place."""
+    try:
+        known = os.stat(name)
+    except OSError:
+        return ()
+    return known.st_dev, known.st_ino, known.st_size, known.st_mtime_ns
+
+
+def _literal(files: Sequence[str]) -> str:
+    """Names of files as SQL writes them, each standing for itself."""
+    # A name with * or ? would be taken for a pattern of names.
+    names = ("".join(f"[{letter}]" if letter in "*?[" else letter for letter in name) for name in files)
+    return "[" + ", ".join(f"'{_escaped(name)}'" for name in names) + "]"
+
+
 def _encodings(path: str) -> list[str]:
     """The encodings to try for a text file: UTF-8, and what is met where it is not."""
     if path.endswith(".gz"):
@@ -229,6 +260,7 @@ class Table:
         name: what messages call it.
         columns: the DuckDB type of each column, by its name, in the table's order.
         rows: how many rows there are.
+        notes: what was noticed while it was read.
     """
 
     def __init__(self, name: str) -> None:
@@ -245,14 +277,28 @@ class Table:
         self._connection.execute("SET enable_progress_bar = false")
         self.columns: dict[str, str] = {}
         self.rows = 0
+        self.notes: tuple[str, ...] = ()
+        #: Where the rows are, and by which column, counted from 0, each has its place there.
+        self._source, self._place = "given", "rowid"
+        #: The parts that places count in: for each the condition that a row is in it, and how many are.
+        self._parts: list[tuple[str, int]] = []
+        #: What the files were like as they were opened; of those that still are read.
+        self._files: dict[str, tuple[int, ...]] = {}
+        #: The columns of answers with their types, and the files in which they lie.
+        self._answers: dict[str, str] = {}
+        self._pieces: list[str] = []
+        #: The column whose values were asked for last, and what `_several` said of it.
+        self._grouped: tuple[str | None, tuple[str, str, str]] = (None, ("", "", ""))
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Self:
+    def open(cls, path: str | os.PathLike[str], *, whole: bool = True) -> Self:
         """Read a file, all files that a pattern names, or what an SQL question gives.
 
         Args:
             path: the name of a file; a pattern such as "visits/*.parquet"; or SQL that begins with
                 SELECT, FROM or WITH, and names files in quotes.
+            whole: whether all rows are taken in, so that columns can be asked about. Otherwise there are
+                `numbers`, `blocks` and answers, for which CSV and Parquet of any size take the same memory.
 
         Raises:
             FileError: if there is no such file, or it cannot be read as a table.
@@ -277,7 +323,8 @@ class Table:
             table = cls(text)
         try:
             if files:
-                table._read(files, kind)
+                table._files = {name: _state(name) for name in files}
+                table._read(files, kind, whole)
             else:
                 table._ask(text)
             table._look()
@@ -302,22 +349,65 @@ class Table:
                 )
             ) from None
 
-    def _read(self, files: list[str], kind: str) -> None:
-        # A name with * or ? would be taken for a pattern of names: each stands for itself here.
-        literal = ["".join(f"[{c}]" if c in "*?[" else c for c in name) for name in files]
+    def _read(self, files: list[str], kind: str, whole: bool) -> None:
         more = ", union_by_name = true" if len(files) > 1 else ""
         encodings = _encodings(files[0]) if kind in ("csv", "tsv") else [""]
         for place, encoding in enumerate(encodings):
             said = f", encoding = '{encoding}'" if encoding else ""
-            reader = _READERS[kind].format(more=more + said)
+            reader = _READERS[kind].format(files=_literal(files), more=more + said)
             try:
                 with _heard():
-                    self._connection.execute(f"CREATE TEMP TABLE given AS SELECT * FROM {reader}", [literal])
+                    if whole or kind == "json":
+                        self._connection.execute(f"CREATE TEMP TABLE given AS SELECT * FROM {reader}")
+                    elif kind == "parquet":
+                        self._lies_in(files, more)
+                        return
+                    else:
+                        self._pack(reader)
             except duckdb.Error as problem:
                 if place + 1 < len(encodings) and _is_about_encoding(str(problem)):
                     continue
-                raise _unreadable(self.name, kind, str(problem)) from None
+                raise self._no_room(problem) or _unreadable(
+                    self.name, kind, str(problem), self._changed()
+                ) from None
+            if self._changed():
+                said = f"{self.name} was written to while it was read"
+                self.notes = (f"{said}: the rows are those that were there then.",)
+            self._files = {}
             return
+
+    def _pack(self, reader: str) -> None:
+        """Copy what is read into a packed file, which can be read from any row on."""
+        columns = len(self._connection.execute(f"DESCRIBE SELECT * FROM {reader}").fetchall())
+        packed = os.path.join(self._folder, "packed.parquet")
+        size = min(BLOCK, max(2_048, PIECE // max(columns, 1)))
+        # Several threads would hold back what they have read until its turn comes to be written.
+        self._connection.execute("SET threads = 1")
+        self._connection.execute(
+            f"COPY (SELECT * FROM {reader}) TO '{_escaped(packed)}' (FORMAT parquet, ROW_GROUP_SIZE {size})"
+        )
+        self._connection.execute("RESET threads")
+        self._lies_in([packed])
+
+    def _lies_in(self, files: list[str], more: str = "") -> None:
+        """Read the rows of Parquet files where they lie, unless a column is called as their places are."""
+        reader = _READERS["parquet"].format(files=_literal(files), more=more)
+        described = self._connection.execute(f"DESCRIBE FROM {reader}").fetchall()
+        kind = "TABLE" if {row[0].lower() for row in described} & {PLACE, FILE} else "VIEW"
+        self._connection.execute(f"CREATE TEMP {kind} given AS SELECT * FROM {reader}")
+        if kind == "TABLE":
+            return
+        counts = dict(
+            self._connection.execute(
+                f"SELECT file_name, num_rows FROM parquet_file_metadata({_literal(files)})"
+            ).fetchall()
+        )
+        named = f", {FILE} = true" if len(files) > 1 else ""
+        more = f"{more}, {PLACE} = true{named}"
+        self._source, self._place = _READERS["parquet"].format(files=_literal(files), more=more), PLACE
+        self._parts = [
+            (f"{FILE} = '{_escaped(name)}' AND " if named else "", int(counts[name])) for name in files
+        ]
 
     @classmethod
     def of(cls, columns: Any, name: str = "the columns") -> Self:
@@ -374,19 +464,50 @@ class Table:
             with _heard():
                 yield
         except duckdb.Error as problem:
-            said = str(problem).splitlines()[0][:200]
-            raise FileError(message(f"{self.name} cannot be worked on.", came=said)) from None
+            raise self._no_room(problem) or FileError(
+                message(f"{self.name} cannot be worked on.", came=str(problem).splitlines()[0][:200])
+            ) from None
+
+    def _no_room(self, problem: duckdb.Error) -> FileError | None:
+        """The error for a temporary file that could not be written; None if it was something else."""
+        file, reason = _not_written(problem)
+        if not file.startswith(self._folder):
+            return None
+        return FileError(
+            message(
+                f"there is no room for temporary files of {self.name}.",
+                came=f"{file}: {reason}",
+                mend="make room there, or name another folder: TMPDIR=/elsewhere.",
+            )
+        )
 
     def _look(self) -> None:
         described = self.query("DESCRIBE given")
         self.columns = {str(row[0]): str(row[1]) for row in described}
         self.rows = int(self.query("SELECT count(*) FROM given")[0][0])
+        self._parts = self._parts or [("", self.rows)]
         if self.rows == 0:
             raise DataError(
                 message(
                     "this table has no rows.",
                     came=self.name if not self.columns else f"{self.name}, with {len(self.columns)} columns",
                     expected="the names of the columns in the first line, then a line for each row",
+                )
+            )
+
+    def _changed(self) -> bool:
+        """Whether a file has been written to since it was opened."""
+        return any(_state(name) != before for name, before in self._files.items())
+
+    def require_unchanged(self) -> None:
+        """Raise FileError if a file whose rows are read where they lie has been written to."""
+        if self._changed():
+            raise FileError(
+                message(
+                    "the table was written to while it was read.",
+                    came=self.name,
+                    expected="a file that stays as it is",
+                    mend="wait until it is complete, or make a copy, and try again.",
                 )
             )
 
@@ -466,16 +587,37 @@ class Table:
         with self._working():
             return cast(list[tuple[Any, ...]], self._connection.execute(sql, list(values)).fetchall())
 
+    def _several(self, name: str) -> tuple[str, str, str]:
+        """The values of a column, as SQL: where they are, how often each is there, and its first row from 0.
+
+        Where many rows have the same value, each value is there once: all that is asked of a column is asked
+        of these few. Otherwise they are the rows.
+        """
+        if self._grouped[0] == name:
+            return self._grouped[1]
+        column, often, first = quoted(name), quoted(f"{name} often"), quoted(f"{name} first")
+        about = int(self.query(f"SELECT approx_count_distinct({column}) FROM given")[0][0])
+        if about * WORTH_GROUPING < self.rows:
+            grouped = (
+                f"SELECT {column}, count(*) AS {often}, min(rowid) AS {first} FROM given GROUP BY {column}"
+            )
+            self._run(f"CREATE OR REPLACE TEMP TABLE several AS {grouped}")
+            found = ("several", often, first)
+        else:
+            found = ("given", "1", "rowid")
+        self._grouped = (name, found)
+        return found
+
     def facts(self, name: str) -> dict[str, int]:
         """What the values of a column are: how many there are, how many are numbers, whole, dates, different.
 
         Of text also how many words a value has at most ("words"), and how many are numbers with a decimal
-        comma ("commas").
+        comma ("commas"). How many are different is about right.
         """
         known, kind = self._known(name), self.columns[name]
         if not self.is_text(name):
             whole = "0" if not self.is_number(name) else f"count(*) FILTER ({known} = floor({known}))"
-            there, several, wholes = self.query(
+            there, different, wholes = self.query(
                 f"SELECT count({known}), approx_count_distinct({known}), {whole} FROM given"
             )[0]
             dated = kind == "DATE" or kind.startswith("TIMESTAMP")
@@ -484,56 +626,63 @@ class Table:
                 "numbers": int(there) * self.is_number(name),
                 "whole": int(wholes) * (kind not in ("FLOAT", "DOUBLE")),
                 "dates": int(there) * dated,
-                "different": int(several),
+                "different": int(different),
                 "words": 0,
                 "commas": 0,
             }
         number = self._number(name)
+        several, often, _ = self._several(name)
         names = ("numbers", "others", "different", "words", "whole", "commas")
         comma = r"'^[+-]?[0-9.]*[0-9],[0-9]+$'"
         found = self.query(
-            f"SELECT count(*) FILTER (NOT isnan(number)), count(*) FILTER (word IS NOT NULL), "
+            f"SELECT sum(often) FILTER (NOT isnan(number)), sum(often) FILTER (word IS NOT NULL), "
             f"approx_count_distinct(value), max(length(word) - length(replace(word, ' ', '')) + 1), "
-            f"count(*) FILTER (number = floor(number) AND NOT contains(value, '.')), "
-            f"count(*) FILTER (regexp_matches(value, {comma})) "
-            f"FROM (SELECT {number} AS number, {known} AS value, "
-            f"CASE WHEN {number} IS NULL THEN {known} ELSE NULL END AS word FROM given)"
+            f"sum(often) FILTER (number = floor(number) AND NOT contains(value, '.')), "
+            f"sum(often) FILTER (regexp_matches(value, {comma})) "
+            f"FROM (SELECT {number} AS number, {known} AS value, {often} AS often, "
+            f"CASE WHEN {number} IS NULL THEN {known} ELSE NULL END AS word FROM {several})"
         )[0]
         facts = {name: int(value or 0) for name, value in zip(names, found, strict=True)}
         return {**facts, "there": facts["numbers"] + facts["others"], "dates": 0}
 
     def exactly_different(self, name: str) -> int:
         """How many different values a column has."""
-        return int(self.query(f"SELECT count(DISTINCT {self._known(name)}) FROM given")[0][0])
+        several, _, _ = self._several(name)
+        return int(self.query(f"SELECT count(DISTINCT {self._known(name)}) FROM {several}")[0][0])
 
     def frequent(self, name: str, most: int) -> list[tuple[str, int]]:
         """The most frequent values of a column as text, each with its count; equally frequent by the text."""
         known = f"{self._known(name)}::VARCHAR"
-        return cast(
-            list[tuple[str, int]],
-            self.query(
-                f"SELECT {known} AS value, count(*) AS often FROM given WHERE value IS NOT NULL "
-                f"GROUP BY value ORDER BY often DESC, value LIMIT {most}"
-            ),
+        several, often, _ = self._several(name)
+        found = self.query(
+            f"SELECT {known} AS value, sum({often}) AS count FROM {several} WHERE value IS NOT NULL "
+            f"GROUP BY value ORDER BY count DESC, value LIMIT {most}"
         )
+        return [(str(value), int(count)) for value, count in found]
 
     def dates(self, name: str) -> str | None:
         """How the dates of a column are written, one way or several ("|" between); None if it holds others.
 
         Where the day and the month could be either way round, the day comes first.
         """
-        known, ways, left = self._known(name), list[str](), ""
-        total = int(self.query(f"SELECT count(*) FROM given WHERE {known} IS NOT NULL")[0][0])
+        several, often, _ = self._several(name)
+        where = f"WHERE {self._known(name)} IS NOT NULL"
+        # A few values say of most columns of words that they hold no dates.
+        looked_at = f"(SELECT {quoted(name)} FROM {several} {where} LIMIT {LOOKED_AT})"
+        if self.query(f"SELECT 1 FROM {looked_at} WHERE {self._date(name, '|'.join(DATES))} IS NULL LIMIT 1"):
+            return None
+        ways: list[str] = []
+        total = int(self.query(f"SELECT sum({often}) FROM {several} {where}")[0][0] or 0)
         while total:
-            counts = [f"count({self._date(name, way)})" for way in DATES]
-            where = f"WHERE {known} IS NOT NULL {left}"
-            found = self.query(f"SELECT {', '.join(counts)} FROM given {where}")[0]
+            counts = [f"sum({often}) FILTER ({self._date(name, way)} IS NOT NULL)" for way in DATES]
+            counted = self.query(f"SELECT {', '.join(counts)} FROM {several} {where}")[0]
+            found = [int(count or 0) for count in counted]
             best = max(range(len(DATES)), key=lambda place: (found[place], -place))
             if not found[best]:
                 return None
             ways.append(DATES[best])
-            total -= int(found[best])
-            left += f" AND {self._date(name, DATES[best])} IS NULL"
+            total -= found[best]
+            where += f" AND {self._date(name, DATES[best])} IS NULL"
         return "|".join(ways)
 
     def counts_rows(self, name: str) -> bool:
@@ -545,23 +694,24 @@ class Table:
         )
         return int(steps[0][0]) == self.rows - 1
 
-    def different(self, name: str, most: int) -> list[tuple[Any, int]]:
-        """The different values of a column that are there, at most `most + 1`, each with its count."""
+    def different(self, name: str, most: int) -> list[Any]:
+        """The different values of a column that are there, as they come, at most `most + 1`."""
         known = self._known(name)
-        return cast(
-            list[tuple[Any, int]],
-            self.query(
-                f"SELECT {known} AS value, count(*) FROM given WHERE {known} IS NOT NULL "
-                f"GROUP BY value ORDER BY min(rowid) LIMIT {most + 1}"
-            ),
+        several, _, first = self._several(name)
+        found = self.query(
+            f"SELECT {known} AS value FROM {several} WHERE value IS NOT NULL "
+            f"GROUP BY value ORDER BY min({first}) LIMIT {most + 1}"
         )
+        return [value for (value,) in found]
 
     def example(self, name: str, numbers: bool = True) -> tuple[Any, int]:
         """The first value that is there (and is no number), and its row, counted from 1."""
         known = self._known(name)
+        several, _, first = self._several(name)
         wrong = f" AND TRY_CAST({known} AS DOUBLE) IS NULL" if numbers and self.is_text(name) else ""
         rows = self.query(
-            f"SELECT {known}, rowid + 1 FROM given WHERE {known} IS NOT NULL{wrong} ORDER BY rowid LIMIT 1"
+            f"SELECT {known}, {first} + 1 FROM {several} WHERE {known} IS NOT NULL{wrong} "
+            f"ORDER BY {first} LIMIT 1"
         )
         return rows[0] if rows else (None, 0)
 
@@ -616,19 +766,32 @@ class Table:
         """
         self.require(features)
         stop = self.rows if stop is None else min(stop, self.rows)
-        fields = ", ".join(f"{self._treated(each)} AS c{number}" for number, each in enumerate(features))
-        # Without ORDER BY, several threads give the rows in any order.
-        found = self._arrays(
-            f"SELECT {fields} FROM given WHERE rowid >= ? AND rowid < ? ORDER BY rowid", [start, stop]
-        )
         numbers = np.empty((stop - start, len(features)), np.float64 if wide else np.float32)
+        fields = ", ".join(f"{self._treated(each)} AS c{number}" for number, each in enumerate(features))
+        before = 0
+        for within, count in self._parts:
+            first, last = max(start - before, 0), min(stop - before, count)
+            if first < last:
+                rows = numbers[before + first - start : before + last - start]
+                self._fill(
+                    rows, features, fields, f"{within}{self._place} >= {first} AND {self._place} < {last}"
+                )
+            before += count
+        return numbers
+
+    def _fill(self, rows: NumPy, features: Sequence[Feature], fields: str, where: str) -> None:
+        """Write the numbers of some rows, which must be there, into an array."""
+        # Without ORDER BY, several threads give the rows in any order.
+        found = self._arrays(f"SELECT {fields} FROM {self._source} WHERE {where} ORDER BY {self._place}")
+        if len(found["c0"]) != len(rows):
+            self.require_unchanged()
         with np.errstate(over="ignore"):
             for place, feature in enumerate(features):
-                numbers[:, place] = _filled(found[f"c{place}"]) * feature.scale
-        return numbers
+                rows[:, place] = _filled(found[f"c{place}"]) * feature.scale
 
     def blocks(self, features: Sequence[Feature], size: int = BLOCK) -> Iterator[NumPy]:
         """All rows as `numbers`, a block at a time."""
+        size = min(size, max(FEWEST_OF_BLOCK, BLOCK_NUMBERS // max(len(features), 1)))
         for start in range(0, self.rows, size):
             yield self.numbers(features, start, start + size)
 
@@ -664,14 +827,18 @@ class Table:
 
     def begin_answers(self, columns: Mapping[str, str]) -> None:
         """Make room for columns of answers, with their DuckDB types."""
-        fields = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
-        self._run(f"CREATE OR REPLACE TEMP TABLE answers ({fields})")
+        self._answers, self._pieces = dict(columns), []
 
     def add_answers(self, columns: Mapping[str, NumPy]) -> None:
         """Add the answers of the next rows."""
+        fields = ", ".join(
+            f"{quoted(name)}::{kind} AS {quoted(name)}" for name, kind in self._answers.items()
+        )
+        piece = os.path.join(self._folder, f"answers_{len(self._pieces)}.parquet")
         self._connection.register("block", dict(columns))
-        self._run("INSERT INTO answers SELECT * FROM block")
+        self._run(f"COPY (SELECT {fields} FROM block) TO '{_escaped(piece)}' (FORMAT parquet)")
         self._connection.unregister("block")
+        self._pieces.append(piece)
 
     def free_name(self, name: str) -> str:
         """The name, or with a number behind it if the table has such a column.
@@ -688,11 +855,23 @@ class Table:
         return free
 
     def write_answered(self, path: str | os.PathLike[str], kind: str) -> None:
-        """Write the table, each row with its answer, in the order of the rows."""
-        self._run(
-            "COPY (SELECT given.*, answers.* FROM given POSITIONAL JOIN answers) "
-            f"TO '{_escaped(str(path))}' ({_WRITERS[kind]})"
-        )
+        """Write the table, each row with its answer, in the order of the rows.
+
+        Raises:
+            OSError: if it cannot be written.
+            FileError: if the table was written to since it was opened.
+        """
+        answers = f"read_parquet({_literal(self._pieces)}) AS answers"
+        try:
+            with _heard():
+                self._connection.execute(
+                    f"COPY (SELECT given.*, answers.* FROM given POSITIONAL JOIN {answers}) "
+                    f"TO '{_escaped(str(path))}' ({_WRITERS[kind]})"
+                )
+        except duckdb.Error as problem:
+            self.require_unchanged()
+            raise OSError(_not_written(problem)[1]) from None
+        self.require_unchanged()
 
 
 @contextlib.contextmanager
@@ -704,6 +883,13 @@ def _heard() -> Generator[None]:
         if "interrupted" in str(problem).lower():
             raise KeyboardInterrupt from None
         raise
+
+
+def _not_written(problem: duckdb.Error) -> tuple[str, str]:
+    """Which file DuckDB could not write, and why; of any other problem "" and what DuckDB says."""
+    said = str(problem).replace("\\", "")
+    found = re.search(r'Could not write file "(.+?)": ([^"]+)', said)
+    return (found[1], found[2].strip()) if found else ("", said.splitlines()[0][:200])
 
 
 def _filled(column: Any) -> NumPy:
@@ -794,8 +980,10 @@ def _odd_lines(path: str, mark: str) -> str:
     return f"the first line has {first} values, {', '.join(found[:NAMED])}" if found else ""
 
 
-def _unreadable(path: str | os.PathLike[str], kind: str, problem: str) -> FileError:
-    if "utf-8" in problem.lower():
+def _unreadable(path: str | os.PathLike[str], kind: str, problem: str, changed: bool) -> FileError:
+    if changed:
+        said, mend = "it was written to while it was read", "wait until it is complete, and try again."
+    elif "utf-8" in problem.lower():
         said, mend = "it is not written in UTF-8", "save it as UTF-8."
     else:
         lines = [line.strip() for line in problem.splitlines() if line.strip()]

@@ -190,7 +190,7 @@ def prepare(
         y = decided.y[known]
         parts = divide(decided, y, seed, apart=test is None)
         numbered = np.arange(1, opened.rows + 1)[known]
-        name, rows = opened.name, opened.rows
+        name, rows, notes = opened.name, opened.rows, opened.notes
     if test is not None:
         with open_table(test) as opened:
             more, more_y = labelled(opened, decided.schema)
@@ -205,7 +205,7 @@ def prepare(
                 )
             parts = (*parts[:2], np.arange(len(y), len(y) + int(there.sum())))
             numbers, y = np.concatenate([numbers, more[there]]), np.concatenate([y, more_y[there]])
-            name = f"{name}, tested on {opened.name}"
+            name, notes = f"{name}, tested on {opened.name}", (*notes, *opened.notes)
     learned = np.sort(np.concatenate(parts[:2]))
     schema, stays = settle(decided.schema, numbers[learned])
     require_features(schema, name)
@@ -216,7 +216,7 @@ def prepare(
         seen = y[learned]
         facts = {"low": float(seen.min()), "high": float(seen.max()), "spread": float(seen.std()) or 1.0}
         schema = replace(schema, target=replace(schema.target, mean=float(seen.mean()), **facts))
-    notes = choosing.noticed(schema, x, y, parts)
+    notes = (*notes, *choosing.noticed(schema, x, y, parts))
     return Prepared(name, rows, schema, x, y, decided.counts, *parts, seed, numbered, notes)
 
 
