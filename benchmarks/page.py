@@ -76,10 +76,8 @@ def opening() -> list[str]:
             asked(view, payload.question("step", step=0))
             steps = np.random.default_rng(1).permutation(np.arange(1, history.steps))[:100]
             times = [asked(view, payload.question("step", step=int(each))) for each in steps]
-        name = "-".join(map(str, units))
-        lines.append(
-            f"| {name}: a step of {history.steps:,}, by the server | {1e3 * statistics.median(times):.0f} ms |"
-        )
+        name, middle = "-".join(map(str, units)), 1e3 * statistics.median(times)
+        lines.append(f"| {name}: a step of {history.steps:,}, by the server | {middle:.0f} ms |")
     return lines
 
 

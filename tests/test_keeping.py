@@ -23,6 +23,7 @@ from pellucid import record, run_files
 from pellucid.data import Rows
 from pellucid.errors import ArgumentError, DataError, FileError, PellucidError, StateError
 from pellucid.naming import forget_names
+from pellucid.views import html
 from test_opened import CASES, SIZE, WEIGHTS, L, Net, O, Penalized, X, Y, everything, opened, trained
 
 History = keras.History
@@ -237,7 +238,7 @@ def test_a_training_that_broke_is_kept(tmp_path):
         again = History.load(tmp_path / path)
         same_history(history, again)
         assert repr(again) == repr(history)
-        assert "opens a step" in again._repr_html_()
+        assert "opens a step" in html.history(again)
         assert str(again.open(5)) == str(history.open(5))
 
 
@@ -721,7 +722,7 @@ def test_any_entry_of_the_record_that_was_changed_is_refused_or_gives_no_wrong_n
     except FileError:
         return
     assert repr(again)
-    assert again._repr_html_()
+    assert html.history(again)
     assert repr(again.log)
     for number in {0, again.steps - 1}:
         try:

@@ -23,6 +23,7 @@ from pellucid.errors import ArgumentError, ShapeError, StateError
 from pellucid.formula import Number
 from pellucid.naming import forget_names
 from pellucid.opened import Explanation, Step
+from pellucid.views import html as html_view
 
 L, O = keras.layers, keras.optimizers
 
@@ -925,7 +926,7 @@ def test_stories_are_told_of_every_step_and_every_formula_in_them_holds(name, to
 def test_a_history_is_shown(name):
     _, history = trained(name)
     assert f"{history.steps} steps to open" in repr(history)
-    assert "opens a step" in require_whole(history._repr_html_())
+    assert "opens a step" in require_whole(html_view.history(history))
 
 
 def test_names_of_columns_cannot_break_a_page():
@@ -947,7 +948,7 @@ def test_a_training_that_broke_can_be_opened_and_told(loss, told):
         assert str(step)
         assert step.story(detail="full")
         require_whole(step._repr_html_())
-    require_whole(history._repr_html_())
+    require_whole(html_view.history(history))
     assert all(formula.holds for formula in told)
     if np.isnan(history.log["cost"]).any():
         assert "nan" in str(history.open(-1))
