@@ -478,15 +478,14 @@ def test_rows_can_be_withheld(history, tmp_path, browser):
     step = history.open(secret.steps[0])
     with Reader(browser, address(secret)) as reader:
         reader.go("step", step=step.number)
+        sync_api.expect(reader.page.locator(".batch .note").first).to_contain_text("left out")
         assert reader.page.locator(".batch tbody tr").count() == 0
-        assert "left out" in reader.text(".batch .note")
         reader.go("boundary", step=step.number)
-        reader.page.wait_for_selector(".said")
-        assert "left out" in reader.text(".boundary .said")
+        sync_api.expect(reader.page.locator(".boundary .said")).to_contain_text("left out")
     sample = history.export_html(tmp_path / "sample.html", data="sample", steps=6)
     with Reader(browser, address(sample)) as reader:
         reader.go("step", step=sample.steps[0])
-        assert reader.page.locator(".batch tbody tr").count() == 8
+        sync_api.expect(reader.page.locator(".batch tbody tr")).to_have_count(8)
 
 
 def test_a_cell_of_a_notebook_holds_the_page_in_a_frame(browser, learner, tmp_path):
@@ -548,8 +547,20 @@ def test_every_screen_fits_its_window(browser, written, width):
 # A server.
 
 
+class Unhurried(keras.callbacks.Callback):
+    """Lets a training take its time, so that somebody can look on, until it is told to hurry."""
+
+    def __init__(self):
+        super().__init__()
+        self.hurry = threading.Event()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.hurry.wait(0.02)
+
+
 def test_a_training_is_paused_stepped_and_run_on_from_the_page(browser):
     x, y, _ = tumours()
+    unhurried = Unhurried()
 
     def trained(**options):
         keras.utils.set_random_seed(5)
@@ -557,10 +568,14 @@ def test_a_training_is_paused_stepped_and_run_on_from_the_page(browser):
             [keras.Input(shape=(30,)), layers.Dense(8, "relu"), layers.Dense(1, "sigmoid")]
         )
         model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
-        return model, (lambda: model.fit(x, y, epochs=4_000, batch_size=32, verbose=0, **options))
+        return model, (
+            lambda: model.fit(x, y, epochs=1_000, batch_size=32, verbose=0, callbacks=[unhurried], **options)
+        )
 
     alone, run = trained()
+    unhurried.hurry.set()
     run()
+    unhurried.hurry.clear()
     watched, run = trained(view={"open_browser": False})
     training = threading.Thread(target=run)
     training.start()
@@ -576,6 +591,7 @@ def test_a_training_is_paused_stepped_and_run_on_from_the_page(browser):
             sync_api.expect(reader.page.locator(".goto")).to_have_value(str(before + 1))
             reader.page.wait_for_selector(".exact:not(.preview)")
             shown_cost = reader.text("footer .where b")
+            unhurried.hurry.set()
             reader.page.get_by_role("button", name="Run on").click()
             training.join(timeout=120)
             assert not training.is_alive()
@@ -583,6 +599,7 @@ def test_a_training_is_paused_stepped_and_run_on_from_the_page(browser):
             assert shown_cost == shown(watched.history.open(before + 1).cost)
         view.close()
     finally:
+        unhurried.hurry.set()
         training.join(timeout=120)
     for one, other in zip(alone.get_weights(), watched.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
