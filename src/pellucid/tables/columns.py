@@ -273,7 +273,7 @@ def _target(
         raise DataError(
             message(
                 f'the target "{name}" has the same value in every row, so there is nothing to learn.',
-                came=f"{labels[0]!r} in all {facts['there']} rows that have one",
+                came=f"{labels[0]!r} in {_all_rows(facts['there'])}",
                 expected="two or more different values",
             )
         )
@@ -324,6 +324,10 @@ def _target(
     if positive == 0:
         labels, counts, y = labels[::-1], counts[::-1], 1.0 - y
     return Target(name, "yes/no", labels, reason), y, counts
+
+
+def _all_rows(there: int) -> str:
+    return "the only row that has one" if there == 1 else f"all {there:,} rows that have one"
 
 
 def _numbers(table: Table, name: str) -> tuple[NumPy, tuple[Label, ...]]:

@@ -82,7 +82,13 @@ def _softmax(z: NumPy) -> NumPy:
 
 def _solved(design: NumPy, y: NumPy, kind: Kind) -> NumPy:
     """The weights, shape (columns, outputs), of which the last line is not penalised."""
-    free = np.ones(design.shape[1])
+    rows, columns = design.shape
+    if columns - 1 > rows:
+        # The best weights are sums of rows. In axes along these, there are no more weights than rows.
+        axes, along = np.linalg.qr(design[:, :-1].T)
+        fewer = _solved(np.column_stack([along.T, design[:, -1]]), y, kind)
+        return np.concatenate([axes @ fewer[:-1], fewer[-1:]])
+    free = np.ones(columns)
     free[-1] = 0.0
     if kind == "number":
         square = design.T @ design + np.diag(free) * 0.5
