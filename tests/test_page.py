@@ -163,6 +163,7 @@ class Reader:
         details = self.page.locator(f"{within} details.twin").first
         if not details.evaluate("each => each.open"):
             details.locator("summary").click()
+        details.locator("tbody").wait_for(state="attached")  # it comes a moment after the click
         rows = details.locator("tbody tr")
         return [row.locator("td").all_inner_texts() for row in rows.all()]
 
