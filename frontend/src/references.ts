@@ -39,6 +39,13 @@ export function sight(step: Step, reference: string): Sight {
   return {};
 }
 
+/** Whether two names stand for the same unit, weight or bias of the picture. */
+export function together(step: Step, name: string, other: string): boolean {
+  const [one, two] = [sight(step, name), sight(step, other)];
+  const same = (part: "unit" | "edge" | "bias"): boolean => one[part] !== undefined && one[part].join() === two[part]?.join();
+  return same("unit") || same("edge") || same("bias");
+}
+
 function unitOf(step: Step, name: string, input: boolean, index: number[]): Sight {
   const own = step.columns.findIndex((column, place) => place > 0 && column.name === name);
   if (own < 0) return {};

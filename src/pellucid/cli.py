@@ -569,14 +569,12 @@ def export(
 
     from pellucid import exporting, run_files
 
-    page = Path(out).suffix.lower() in (".html", ".htm")
-    if not page:
-        exporting.require_ending(out)
+    ending = exporting.require_ending(out, ".html")
     if os.path.exists(file) and os.path.exists(out) and os.path.samefile(file, out):
         raise ArgumentError(message("the network would be written over its own file.", came=out))
     import pellucid
 
-    if page:
+    if ending == ".html":
         history = pellucid.History.load(file)
         told = history.export_html(out, steps=steps, budget_mb=budget_mb, data=data, title=title)
         typer.echo(_plain(str(told)))

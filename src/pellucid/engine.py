@@ -224,8 +224,8 @@ class Engine:
             training: not (alone and not parts.model.mixes_rows(training)) for training in (True, False)
         }
         self.programs: dict[Any, Any] = {}
-        #: What is known of a pass before it runs, by the shapes of its arrays.
-        self.known: dict[Any, Any] = {}
+        #: What was found once (see `once`).
+        self.found: dict[Any, Any] = {}
         #: How many programs were made: what a test can hold us to.
         self.compilations = 0
         self._names: list[str] | None = None
@@ -240,23 +240,20 @@ class Engine:
         """The compiled program for these arguments."""
         if uncompiled():
             return function
-        leaves, structure = jax.tree.flatten(args)
-        key = (kind, static, structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
+        key = (kind, static, *_shapes(args))
         if key not in self.programs:
             self.compilations += 1
             self.programs[key] = compiled(function, *args)
         return self.programs[key]
 
-    def known_of(self, *args: Any) -> Any:
-        """What the last argument, a function, finds for the others: once for arrays of the same shapes."""
-        *given, find = args
+    def once(self, key: Any, find: Callable[[], Any], *args: Any) -> Any:
+        """What a function finds: found once for arguments of the same shapes, and kept."""
         if uncompiled():
-            return find(*given)
-        leaves, structure = jax.tree.flatten(given)
-        key = (structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
-        if key not in self.known:
-            self.known[key] = find(*given)
-        return self.known[key]
+            return find()
+        key = (key, *_shapes(args))
+        if key not in self.found:
+            self.found[key] = find()
+        return self.found[key]
 
     def run(
         self,
@@ -322,6 +319,12 @@ def uncompiled() -> bool:
     """Whether everything runs step by step in Python, for print and debuggers: `run_eagerly`."""
     known: Any = jax.config
     return bool(known.jax_disable_jit)
+
+
+def _shapes(args: Any) -> tuple[Any, ...]:
+    """The structure of arguments, and the shape and type of each array in them."""
+    leaves, structure = jax.tree.flatten(args)
+    return structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
 
 
 def compiled(function: Callable[..., Any], *args: Any) -> Callable[..., Any]:

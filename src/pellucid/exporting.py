@@ -213,22 +213,23 @@ class Exported:
         return "\n".join(lines)
 
 
-def require_ending(path: str | os.PathLike[str]) -> str:
-    """The ending of a file that a model can be exported to.
+def require_ending(path: str | os.PathLike[str], *others: str) -> str:
+    """The ending of a file that a model can be exported to; `others` may be meant as well.
 
     Raises:
         FileError: if the name has another one.
 
-    >>> require_ending("model.onnx")
-    '.onnx'
+    >>> require_ending("model.onnx"), require_ending("page.html", ".html")
+    ('.onnx', '.html')
     """
     ending = Path(path).suffix.lower()
-    if ending not in (ONNX, KERAS):
+    known = (*others, ONNX, KERAS)
+    if ending not in known:
         raise FileError(
             message(
                 "the ending of the file says what to export to.",
                 came=str(path),
-                expected=f"a name that ends in {ONNX} or {KERAS}",
+                expected=f"a name that ends in {', '.join(known[:-1])} or {known[-1]}",
             )
         )
     return ending

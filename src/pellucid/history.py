@@ -292,10 +292,18 @@ class History(callbacks.History):
             StateError, DataError: as for `open`.
         """
         replay = self.replay
-        number = self._number(replay.record.settled(), step, None, None)
+        number = self.number(step)
         replay.require_same_model()
         state, parts = replay.state_before(number), replay.engine.parts
         return values_by_path(parts.weights, state.weights) | values_by_path(parts.others, state.others)
+
+    def number(self, step: int) -> int:
+        """The number of a step; negative numbers count from the end.
+
+        Raises:
+            ArgumentError: if there is no such step, or it can no longer be opened.
+        """
+        return self._number(self.replay.record.settled(), step, None, None)
 
     def _number(self, record: Record, step: int | None, epoch: int | None, batch: int | None) -> int:
         first, count = record.first_step(), record.steps
@@ -389,7 +397,7 @@ class History(callbacks.History):
             )
         data = replay.rows() if replay.trained is not None else None
         if batch is not None:
-            data = replay.batch(self._number(replay.record.settled(), batch, None, None)).whole
+            data = replay.batch(self.number(batch)).whole
         assert data is not None
         variables = [*parts.weights, *parts.others]
         ended = {each.path: np.asarray(self._final.get(each.path, each.value)) for each in variables}
@@ -615,7 +623,10 @@ class History(callbacks.History):
             >>> model = Sequential([Input(shape=(1,)), Dense(1, kernel_initializer="zeros")])
             >>> model.compile(optimizer="sgd", loss="mse")
             >>> history = model.fit([[1.0], [2.0]], [[2.0], [4.0]], epochs=3, verbose=0)
-            >>> written = history.export_html("training.html", notes={0: "The first guess is 0."})
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     file = f"{folder}/training.html"
+            ...     written = history.export_html(file, notes={0: "The first guess is 0."})
             >>> written.steps
             (0, 1, 2)
         """

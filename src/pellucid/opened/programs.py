@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -78,11 +78,6 @@ class Traced:
         calls = [each for each in handed.calls if each[1].shown_when_opened]
         known = (handed.drawn, handed.shared, handed.looped, handed.origins, handed.same)
         return cls(calls, shapes, *known, outputs, masked)
-
-    @classmethod
-    def in_training(cls, parts: Parts) -> Callable[[tuple[Values, Values], Arrays], Traced]:
-        """What traces the forward pass of a training step."""
-        return lambda state, x: cls.of(parts, state, x, training=True)
 
     @functools.cached_property
     def nudges(self) -> dict[str, Any]:

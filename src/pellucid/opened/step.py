@@ -169,7 +169,8 @@ class Step(Pass):
         """Open the step from a state, on a batch."""
         parts = engine.parts
         full = state._replace(metrics=engine.no_sums())
-        traced = engine.known_of((state.weights, state.others), place.batch.x, Traced.in_training(parts))
+        values, x = (state.weights, state.others), place.batch.x
+        traced = engine.once("traced", lambda: Traced.of(parts, values, x, training=True), values, x)
         nudges = traced.nudges
         function = functools.partial(opening, parts)
         with programs.in_sight():

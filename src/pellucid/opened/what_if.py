@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -194,8 +193,8 @@ def _other_optimizer(
     step: Any, learning_rate: float | None, optimizer: Any, settings: Mapping[str, Any]
 ) -> tuple[Engine, State, list[str]]:
     outer, current = step.parts.optimizer, step.optimizer.mover
-    alone = optimizer is None and not settings
-    if alone and current is not None and current.rate_is_state and isinstance(learning_rate, int | float):
+    only_rate = optimizer is None and not settings and isinstance(learning_rate, int | float)
+    if only_rate and current is not None and current.rate_is_state:
         state = _with_rate(step, optimizers.checked_rate(learning_rate))
         return step.engine, state, [f"learning_rate = {learning_rate}"]
     said = [f"{name} = {value}" for name, value in settings.items()]
@@ -222,13 +221,8 @@ def _other_optimizer(
         known.build(step.parts.weights)
         return Engine(Parts(step.parts.model, step.parts.objective, known))
 
-    # What differs by its learning rate only takes the same programs.
-    rate = config.get("learning_rate")
-    told = {**config, "learning_rate": "a number"} if isinstance(rate, int | float) else config
-    key = (made, json.dumps(told, sort_keys=True, default=str))
-    if optimizer is not None or key not in step.engine.known:
-        step.engine.known[key] = of_config()
-    engine: Engine = step.engine.known[key]
+    # A number in the place of a schedule is part of the state, so that all numbers take the same programs.
+    engine: Engine = step.engine.once("a number as rate", of_config) if only_rate else of_config()
     known: Any = engine.parts.optimizer
     mover = known.mover
     before = step.optimizer.before
@@ -240,8 +234,8 @@ def _other_optimizer(
         for name, variable in known.by_name().items()
         if name in before and name not in own
     }
-    if mover.rate_is_state and isinstance(rate, int | float):
+    if only_rate:
         variable = known.by_name()["learning_rate"]
-        kept[variable] = np.asarray(optimizers.checked_rate(rate), variable.value.dtype)
+        kept[variable] = np.asarray(optimizers.checked_rate(learning_rate), variable.value.dtype)
     values = [kept.get(variable, variable.value) for variable in known.variables]
     return engine, step.state._replace(optimizer=tuple(values)), said

@@ -25,8 +25,8 @@ from pellucid.writing import require_writable, written_whole
 CHOSEN, EPOCHS = 60, 200
 #: Steps of which all are taken, if there are no more of them.
 FEW = 300
-#: How many rows of a batch come along where a sample is asked for.
-SAMPLE = 8
+#: How many rows of a batch come along where a sample is asked for, and how many points of a boundary.
+SAMPLE, SAMPLED_POINTS = 8, 80
 DATA = ("all", "sample", "none")
 #: Of a step so many weights come along first, then, in as many rounds, more of them and more examples; of so
 #: many arrays it comes along how they spread over time.
@@ -84,9 +84,9 @@ def made(
     history: Any,
     steps: int | Iterable[int] | None,
     budget_mb: float,
-    data: str,
-    title: str | None,
-    notes: Mapping[int, str] | None,
+    data: str = "all",
+    title: str | None = None,
+    notes: Mapping[int, str] | None = None,
 ) -> tuple[str, list[int], str]:
     """The page as text, the steps that it holds, and what was left out."""
     if data not in DATA:
@@ -101,7 +101,7 @@ def made(
         raise StateError(
             message("there are no steps to show.", came=history.why_not or "a run without steps")
         )
-    told = {_step_of(history, number): str(text) for number, text in (notes or {}).items()}
+    told = {history.number(number): str(text) for number, text in (notes or {}).items()}
     wanted = _wanted(history, steps, told)
     page = _Page(history, data, int(budget_mb * 1e6), len(wanted))
     page.begin()
@@ -127,24 +127,11 @@ def _first(history: Any) -> int:
     return int(history.replay.record.settled().first_step())
 
 
-def _step_of(history: Any, number: Any) -> int:
-    """The number of a step, counted from the end if it is negative."""
-    if isinstance(number, bool) or not hasattr(number, "__index__"):
-        raise ArgumentError(message("a step is a whole number.", came=repr(number)))
-    first, count = _first(history), history.steps
-    found = int(number) + (count if int(number) < 0 else 0)
-    if not first <= found < count:
-        raise ArgumentError(
-            message("there is no such step.", came=str(int(number)), expected=f"{first} to {count - 1}")
-        )
-    return found
-
-
 def _wanted(history: Any, steps: int | Iterable[int] | None, told: Mapping[int, str]) -> list[int]:
     """The steps that are to come along, the most telling first."""
     if steps is not None and not isinstance(steps, int):
         listed = [steps] if not isinstance(steps, Iterable) else list(steps)
-        return list(dict.fromkeys([*told, *(_step_of(history, each) for each in listed)]))
+        return list(dict.fromkeys([*told, *(history.number(each) for each in listed)]))
     if isinstance(steps, bool) or (isinstance(steps, int) and steps < 1):
         raise ArgumentError(
             message(
@@ -224,7 +211,7 @@ def _left_out(history: Any, found: Sequence[int], wanted: int, data: str, budget
             "pellucid open shows the others from the run file."
         )
     if data == "sample":
-        said.append(f"Of each batch {SAMPLE} rows came along.")
+        said.append(f"Of each batch {SAMPLE} rows came along, of the points of a boundary {SAMPLED_POINTS}.")
     if data == "none":
         said.append("The rows of the data were left out, and what shows single examples.")
     return " ".join(said)
@@ -246,8 +233,10 @@ class _Page:
         self.room = (budget - shell) * 3 // 4
         self.full = False
         self.formulas = 0
-        self.wanted = max(wanted, 1)
-        self.begun_with = self.room
+        #: How many bytes there are for each step that is wanted.
+        self.room_each = self.room / max(wanted, 1)
+        #: The weights that a map of the cost lies over; None if there are not two.
+        self.pair: list[str] | None = None
 
     def begin(self) -> None:
         """What is about the whole run; it comes along whatever the budget."""
@@ -287,42 +276,30 @@ class _Page:
         return [self._unseen(each) for each in answer] if isinstance(answer, list | tuple) else answer
 
     def cut(self, question: str, answer: Any) -> Any:
-        """The answer without the rows that shall not come along."""
+        """The answer as it comes along: without the rows that shall not, and what takes too much room."""
         name = question.partition("?")[0]
-        if name == "formulas":
-            answer = withheld.formulas_of(answer, UNITS)
-        if name == "weight":
-            answer = withheld.weight_without_code(answer)
-        if name == "boundary":
-            most = int(POINTS_PART * self.begun_with / self.wanted / POINT)
-            answer = withheld.coarse(withheld.boundary_with(answer, max(POINTS, most)))
+        if self.data == "none" and name in ("formulas", "weight", "boundary"):
+            raise DataError(message("the rows were left out of this file, and this shows some of them."))
+        sample = self.data == "sample"
         if name == "step":
-            return withheld.step_with(
-                answer, {"all": self.most_examples(answer), "sample": SAMPLE, "none": 0}[self.data]
-            )
-        if self.data == "all":
-            return answer
-        if name in ("formulas", "formula", "weight", "boundary"):
-            if self.data == "none":
-                raise DataError(message("the rows were left out of this file, and this shows some of them."))
-            if name == "boundary":
-                return withheld.boundary_with(answer, 10 * SAMPLE)
-            if name == "weight":
-                return withheld.weight_with(answer, SAMPLE)
+            most = {"all": self.most_examples(answer), "sample": SAMPLE, "none": 0}[self.data]
+            return withheld.step_with(answer, most)
+        if name == "formulas":
+            return withheld.formulas_of(answer, UNITS)
+        if name == "weight":
+            return withheld.weight_without_code(withheld.weight_with(answer, SAMPLE) if sample else answer)
+        if name == "boundary":
+            most = SAMPLED_POINTS if sample else max(POINTS, int(POINTS_PART * self.room_each / POINT))
+            return withheld.coarse(withheld.boundary_with(answer, most))
         return answer
 
     def most_examples(self, answer: Mapping[str, Any]) -> int:
         """How many examples of a batch may come along, so that there is room for all steps."""
-        values = sum(np.size(each) for column in answer["columns"] for each in column["values"].values())
-        count = len(answer["batch_of"]["places"])
-        bytes_each = (
-            4
-            * (values + (0 if answer["batch_of"]["x"] is None else np.size(answer["batch_of"]["x"])))
-            / max(count, 1)
-            if count
-            else 1
-        )
-        return max(FEWEST, int(PART * self.begun_with / self.wanted / max(bytes_each, 1)))
+        batch = answer["batch_of"]
+        numbers = sum(np.size(each) for column in answer["columns"] for each in column["values"].values())
+        numbers += 0 if batch["x"] is None else np.size(batch["x"])
+        bytes_each = 4 * numbers / max(len(batch["places"]), 1)
+        return max(FEWEST, int(PART * self.room_each / max(bytes_each, 1)))
 
     def add_step(self, number: int) -> None:
         """Keep what a step is asked first, if there is room for it."""

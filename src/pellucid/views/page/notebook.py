@@ -22,7 +22,7 @@ def frame(history: Any) -> str:
     if not history.steps:
         return html.history(history)
     try:
-        text, _, _ = file.made(history, STEPS, BUDGET_MB, "all", None, None)
+        text, _, _ = file.made(history, STEPS, BUDGET_MB)
     except PellucidError:
         return html.history(history)
     return (

@@ -11,6 +11,7 @@ import numpy as np
 from pellucid.errors import ArgumentError, StateError, message
 from pellucid.formula import indexed, shown
 from pellucid.views.payload.numbers import f4
+from pellucid.views.payload.questions import QUESTIONS
 from pellucid.views.payload.source import Source
 from pellucid.views.plots.canvas import weight_named
 from pellucid.views.plots.surface import CostSurfaceDisplay
@@ -18,8 +19,6 @@ from pellucid.views.plots.surface import CostSurfaceDisplay
 NumPy = np.ndarray[Any, Any]
 #: How many places each way a surface has at most, and of how many weights a run's path is held in memory.
 FINEST, WEIGHTS = 101, 2**20
-#: How many places each way a surface has, if that is not asked.
-GRID = 41
 #: Products of places, rows and weights: beyond this the cost is measured on one batch, and beyond that again
 #: it takes too long.
 WORK = 1e11
@@ -77,10 +76,10 @@ def _measured(source: Source, record: Any, grid: int) -> int | None:
     return None if rows and at_each_row * rows <= WORK else last
 
 
-def descent(source: Source, step: int, weights: tuple[str, ...] | None, grid: int = GRID) -> dict[str, Any]:
+def descent(source: Source, step: int, weights: tuple[str, ...] | None) -> dict[str, Any]:
     """Where a step leads in the plane of two weights, or of the path, by its learning rate."""
     it = source.opened(step).step
-    named, place_of, slope_of = _plane(source, it, weights, grid)
+    named, place_of, slope_of = _plane(source, it, weights)
     rate = it.optimizer.learning_rate
     if not math.isfinite(rate):
         raise StateError(
@@ -115,11 +114,11 @@ def descent(source: Source, step: int, weights: tuple[str, ...] | None, grid: in
 
 
 def _plane(
-    source: Source, it: Any, weights: tuple[str, ...] | None, grid: int
+    source: Source, it: Any, weights: tuple[str, ...] | None
 ) -> tuple[list[str], Callable[[Any], NumPy], Callable[[Any], NumPy]]:
     """The names of two weights, if a plane is theirs, and what places weights and gradients in it."""
     if weights is None:
-        display = _display(source, None, grid)
+        display = _display(source, None, QUESTIONS["surface"]["grid"].default)
         return list(display.weights), display.place_of, display.slope_of
     places = [weight_named(it, each) for each in weights]
     if len(places) != 2 or places[0] == places[1]:

@@ -62,7 +62,6 @@ def run(source: Source) -> dict[str, Any]:
         "batch_size": 0 if record is None else record.facts.batch_size,
         "opens": not why_not,
         "why_not": why_not,
-        "notes": {},
         "made_by": f"Pellucid {importlib.metadata.version('pellucid')}",
     }
 
