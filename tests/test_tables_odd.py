@@ -151,10 +151,10 @@ def test_ten_thousand_categories_are_a_network_and_unseen_ones_are_answered(tmp_
 @pytest.mark.slow
 def test_more_columns_than_rows_are_a_network():
     draw = np.random.default_rng(2)
-    columns = {f"c{n}": draw.normal(size=60) for n in range(1_500)}
+    columns = {f"c{n}": draw.normal(size=60) for n in range(5_000)}
     columns["sick"] = np.where(columns["c7"] > 0, "yes", "no")
     found = tables.fit(columns, "sick", epochs=1, folds=0, network=[])
-    assert len(found.schema.features) == 1_500
+    assert len(found.schema.features) == 5_000
     assert np.isfinite(found.predict(columns).probability).all()
 
 

@@ -29,8 +29,8 @@ SCALE_RATE = 6.0
 SMALL = 2_000
 #: How many folds, and the fewest rows for them.
 FOLDS, FEWEST_FOR_FOLDS = 5, 40
-#: About how many multiplications and additions a second two cores do.
-RATE = 4e10
+#: About how many multiplications and additions a second two cores do for one network, and for folds.
+RATE, RATE_OF_FOLDS = 1e11, 4e10
 #: The part of the rows to learn from that is held out from a first network.
 VALIDATION_PART = 0.2
 #: Dropout is tried against none where a training is no more than this many multiplications.
@@ -72,6 +72,10 @@ class Recipe:
         sizes = [columns, *self.hidden, 1]
         weights = sum(a * b for a, b in itertools.pairwise(sizes))
         return 6.0 * rows * self.epochs * weights * max(1, self.folds)
+
+    def seconds(self, rows: int, columns: int) -> float:
+        """About how long two cores take for it."""
+        return self.work(rows, columns) / (RATE_OF_FOLDS if self.folds else RATE)
 
 
 @dataclass(frozen=True)
@@ -141,18 +145,17 @@ def recipe_for(rows: int, columns: int, asked: Asked | None = None, kind: Kind =
     )
     found = replace(found, tries=kind == "number" and len(found.hidden) > 0)
     found = replace(found, tries=found.tries and found.work(rows, columns) <= TRIED)
-    room = asked.seconds * RATE
-    once = (1 - VALIDATION_PART) * found.work(rows, columns)
+    once = (1 - VALIDATION_PART) * found.seconds(rows, columns)
     # Few rows held out say too little of dropout to overrule folds by it.
     folded = replace(
         found, folds=FOLDS if asked.folds is None else asked.folds, tries=found.tries and rows >= SMALL
     )
-    whole = folded.work(rows, columns) + (2 * once if folded.tries else 0.0)
-    fits = whole <= room and rows >= FEWEST_FOR_FOLDS
+    whole = folded.seconds(rows, columns) + (2 * once if folded.tries else 0.0)
+    fits = whole <= asked.seconds and rows >= FEWEST_FOR_FOLDS
     if fits if asked.folds is None else asked.folds:
         return folded
     held_out = (2 if found.tries else 1) * once
-    most = int(found.epochs * room / (held_out + found.work(rows, columns)))
+    most = int(found.epochs * asked.seconds / (held_out + found.seconds(rows, columns)))
     return found if asked.epochs is not None else replace(found, epochs=max(2, min(found.epochs, most)))
 
 

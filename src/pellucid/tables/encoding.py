@@ -107,8 +107,7 @@ def encoding(features: Sequence[Feature], x: NumPy, y: NumPy, kind: Kind, ramps:
             missing.append(Column(place, "missing"))
         if feature.treatment == "category":
             fill[place] = -1.0
-            codes = np.unique(values[~absent])
-            known = [code for code in codes.tolist() if code < len(feature.values)]
+            known = [code for code in codes_of(values) if code < len(feature.values)]
             categories += [Column(place, "category", code, 0.0) for code in known]
             continue
         there = values[np.isfinite(values)]
@@ -126,6 +125,15 @@ def encoding(features: Sequence[Feature], x: NumPy, y: NumPy, kind: Kind, ramps:
     made = Encoding(len(features), fill, columns, np.zeros(0), np.ones(0))
     mean, spread = _moments(made, x)
     return Encoding(len(features), fill, columns, mean, spread)
+
+
+def codes_of(values: NumPy) -> list[float]:
+    """The different codes of a category, in order; NaN is none.
+
+    >>> codes_of(np.array([2.0, np.nan, 0.0, 2.0]))
+    [0.0, 2.0]
+    """
+    return np.flatnonzero(np.bincount(values[~np.isnan(values)].astype(np.int64))).astype(float).tolist()
 
 
 def _some(rows: int) -> NumPy:

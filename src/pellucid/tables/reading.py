@@ -42,8 +42,10 @@ PLACE, FILE = "file_row_number", "filename"
 MEMORY = "2GB"
 #: How many values of a column say whether a look at all of them is worth while.
 LOOKED_AT = 1_000
-#: Values are grouped where each comes about so often, or more often.
-WORTH_GROUPING = 4
+#: In tables of many rows, values are grouped where each comes about so often, or more often.
+MANY_ROWS, WORTH_GROUPING = 10_000, 4
+#: Of a table with more columns, so many at a time are looked at apart.
+MANY_COLUMNS = 64
 #: How many columns, or rows of a column, a message names.
 NAMED = 5
 
@@ -287,6 +289,8 @@ class Table:
         #: The columns of answers with their types, and the files in which they lie.
         self._answers: dict[str, str] = {}
         self._pieces: list[str] = []
+        #: Which columns of a wide table are looked at apart.
+        self._slice: list[str] = []
         #: The column whose values were asked for last, and what `_several` said of it.
         self._grouped: tuple[str | None, tuple[str, str, str]] = (None, ("", "", ""))
 
@@ -596,17 +600,30 @@ class Table:
         if self._grouped[0] == name:
             return self._grouped[1]
         column, often, first = quoted(name), quoted(f"{name} often"), quoted(f"{name} first")
-        about = int(self.query(f"SELECT approx_count_distinct({column}) FROM given")[0][0])
-        if about * WORTH_GROUPING < self.rows:
-            grouped = (
-                f"SELECT {column}, count(*) AS {often}, min(rowid) AS {first} FROM given GROUP BY {column}"
-            )
-            self._run(f"CREATE OR REPLACE TEMP TABLE several AS {grouped}")
-            found = ("several", often, first)
-        else:
-            found = ("given", "1", "rowid")
+        rows = self._rows_with(name)
+        found = (rows, "1", "rowid")
+        if self.rows >= MANY_ROWS:
+            about = int(self.query(f"SELECT approx_count_distinct({column}) FROM {rows}")[0][0])
+            if about * WORTH_GROUPING < self.rows:
+                self._run(
+                    f"CREATE OR REPLACE TEMP TABLE several AS SELECT {column}, count(*) AS {often}, "
+                    f"min(rowid) AS {first} FROM {rows} GROUP BY {column}"
+                )
+                found = ("several", often, first)
         self._grouped = (name, found)
         return found
+
+    def _rows_with(self, name: str) -> str:
+        """A table of the rows with a column: `given`, or a few columns of a wide one, to be asked sooner."""
+        names = list(self.columns)
+        if len(names) <= MANY_COLUMNS:
+            return "given"
+        if name not in self._slice:
+            start = names.index(name)
+            self._slice = names[start : start + MANY_COLUMNS]
+            fields = ", ".join(quoted(each) for each in self._slice)
+            self._run(f"CREATE OR REPLACE TEMP TABLE slice AS SELECT {fields} FROM given ORDER BY rowid")
+        return "slice"
 
     def facts(self, name: str) -> dict[str, int]:
         """What the values of a column are: how many there are, how many are numbers, whole, dates, different.
@@ -618,7 +635,7 @@ class Table:
         if not self.is_text(name):
             whole = "0" if not self.is_number(name) else f"count(*) FILTER ({known} = floor({known}))"
             there, different, wholes = self.query(
-                f"SELECT count({known}), approx_count_distinct({known}), {whole} FROM given"
+                f"SELECT count({known}), approx_count_distinct({known}), {whole} FROM {self._rows_with(name)}"
             )[0]
             dated = kind == "DATE" or kind.startswith("TIMESTAMP")
             return {
@@ -671,6 +688,12 @@ class Table:
         looked_at = f"(SELECT {quoted(name)} FROM {several} {where} LIMIT {LOOKED_AT})"
         if self.query(f"SELECT 1 FROM {looked_at} WHERE {self._date(name, '|'.join(DATES))} IS NULL LIMIT 1"):
             return None
+        for way in DATES:
+            unread = f"{self._date(name, way)} IS NULL LIMIT 1"
+            if not self.query(f"SELECT 1 FROM {looked_at} WHERE {unread}") and not self.query(
+                f"SELECT 1 FROM {several} {where} AND {unread}"
+            ):
+                return way
         ways: list[str] = []
         total = int(self.query(f"SELECT sum({often}) FROM {several} {where}")[0][0] or 0)
         while total:

@@ -178,34 +178,64 @@ def measure(kind: Kind, y: NumPy, answers: NumPy, probabilities: NumPy | None = 
         probabilities: of yes/no the probability of 1, shape (rows,); of classes that of each, shape
             (rows, classes).
     """
-    if kind == "number":
-        return _of_numbers(y, answers)
-    assert probabilities is not None
-    wide = np.asarray(probabilities, np.float64)
-    by_class = np.column_stack([1.0 - wide, wide]) if kind == "yes/no" else wide
-    confusion = count_confusion(y, answers, by_class.shape[1])
-    measures: Measures = {"accuracy": float(np.mean(y == answers))}
-    if kind == "yes/no":
-        measures["AUC"] = area_under_roc(y, wide)
-        measures["precision"], measures["recall"], measures["F1"] = _of_class(confusion, 1)
-    else:
-        # A class that is never answered and never right counts as 0, as scikit-learn has it.
-        each = [_of_class(confusion, number)[2] or 0.0 for number in range(len(confusion))]
-        measures["mean F1"] = float(np.mean(each))
-    right = np.take_along_axis(by_class, y.astype(np.int64)[:, None], axis=1)[:, 0]
-    smallest = float(np.finfo(np.float32).eps)
-    measures["log loss"] = float(np.mean(-np.log(np.clip(right, smallest, 1.0))))
-    return {name: _finite(value) for name, value in measures.items()}
+    return Judged(kind, y, answers, probabilities).measures(np.ones(len(y)))
 
 
-def _of_numbers(y: NumPy, answers: NumPy) -> Measures:
-    error = answers - y
-    squares = float(np.sum(np.square(y - y.mean())))
-    return {
-        "R squared": _finite(1.0 - float(np.sum(np.square(error))) / squares) if squares > 0 else None,
-        "root mean squared error": _finite(float(np.sqrt(np.mean(np.square(error))))),
-        "mean absolute error": _finite(float(np.mean(np.abs(error)))),
-    }
+class Judged:
+    """Answers and the truth of some rows, to be measured on any choice of them. Arguments as for `measure`."""
+
+    def __init__(self, kind: Kind, y: NumPy, answers: NumPy, probabilities: NumPy | None = None) -> None:
+        self.kind, self.y = kind, y
+        self.losses: NumPy = np.zeros(0)
+        if kind == "number":
+            self.error = answers - y
+            return
+        assert probabilities is not None
+        wide = np.asarray(probabilities, np.float64)
+        by_class = np.column_stack([1.0 - wide, wide]) if kind == "yes/no" else wide
+        self.classes = by_class.shape[1]
+        #: The cell of the confusion table of each row.
+        self.cells = y.astype(np.int64) * self.classes + answers.astype(np.int64)
+        right = np.take_along_axis(by_class, y.astype(np.int64)[:, None], axis=1)[:, 0]
+        self.losses = -np.log(np.clip(right, float(np.finfo(np.float32).eps), 1.0))
+        if kind == "yes/no":
+            self.distinct, self.order = np.unique(wide, return_inverse=True)
+
+    def measures(self, counts: NumPy) -> Measures:
+        """All measures, where each row comes so many times."""
+        if self.kind == "number":
+            return self._of_numbers(counts)
+        square = self.classes * self.classes
+        confusion = np.bincount(self.cells, weights=counts, minlength=square).reshape(self.classes, -1)
+        total = float(counts.sum())
+        found: Measures = {"accuracy": float(np.trace(confusion)) / total}
+        if self.kind == "yes/no":
+            found["AUC"] = self._area_under_roc(counts)
+            found["precision"], found["recall"], found["F1"] = _of_class(confusion, 1)
+        else:
+            # A class that is never answered and never right counts as 0, as scikit-learn has it.
+            each = [_of_class(confusion, number)[2] or 0.0 for number in range(len(confusion))]
+            found["mean F1"] = float(np.mean(each))
+        found["log loss"] = float(self.losses @ counts) / total
+        return {name: _finite(value) for name, value in found.items()}
+
+    def _of_numbers(self, counts: NumPy) -> Measures:
+        total = float(counts.sum())
+        squares = float(counts @ np.square(self.y - self.y @ counts / total))
+        of_errors = float(counts @ np.square(self.error))
+        return {
+            "R squared": _finite(1.0 - of_errors / squares) if squares > 0 else None,
+            "root mean squared error": _finite(math.sqrt(of_errors / total)),
+            "mean absolute error": _finite(float(counts @ np.abs(self.error)) / total),
+        }
+
+    def _area_under_roc(self, counts: NumPy) -> float | None:
+        """The chance that a row with 1 has a higher score than a row with 0; equal scores count half."""
+        ones = np.bincount(self.order, weights=counts * (self.y == 1), minlength=len(self.distinct))
+        zeros = np.bincount(self.order, weights=counts, minlength=len(self.distinct)) - ones
+        pairs = float(ones.sum() * zeros.sum())
+        below = np.cumsum(zeros) - zeros / 2
+        return float(ones @ below) / pairs if pairs else None
 
 
 def _finite(value: float | None) -> float | None:
@@ -224,27 +254,12 @@ def count_confusion(y: NumPy, answers: NumPy, classes: int) -> NumPy:
 
 def _of_class(confusion: NumPy, number: int) -> tuple[float | None, float | None, float | None]:
     """Precision, recall and F1 of one class; None where they would be 0 / 0."""
-    right = int(confusion[number, number])
-    answered, there = int(confusion[:, number].sum()), int(confusion[number].sum())
+    right = float(confusion[number, number])
+    answered, there = float(confusion[:, number].sum()), float(confusion[number].sum())
     precision = right / answered if answered else None
     recall = right / there if there else None
     f1 = 2 * right / (answered + there) if answered + there else None
     return precision, recall, f1
-
-
-def area_under_roc(y: NumPy, scores: NumPy) -> float | None:
-    """The chance that a row with 1 has a higher score than a row with 0; equal scores count half.
-
-    >>> area_under_roc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
-    0.75
-    """
-    ones = int(np.sum(y == 1))
-    zeros = len(y) - ones
-    if not ones or not zeros:
-        return None
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[place]
-    return float((ranks[y == 1].sum() - ones * (ones + 1) / 2.0) / (ones * zeros))
 
 
 def report(
@@ -314,15 +329,18 @@ def bootstrapped(
     sign = -1.0 if name in LESS_IS_BETTER else 1.0
     found: dict[str, list[float]] = {}
     gains: list[float] = []
+    judged = (
+        [Judged(kind, y, given) for given in (network, linear)]
+        if kind == "number"
+        else [
+            Judged(kind, y, answered(kind, given, limit), given)
+            for given, limit in ((network, threshold), (linear, 0.5))
+        ]
+    )
     draws = max(50, min(DRAWS, int(2.5e6 / max(len(y), 1))))
     for _ in range(draws):
-        rows = draw.integers(0, len(y), len(y))
-        mine, other = (
-            measure(kind, y[rows], given[rows])
-            if kind == "number"
-            else measure(kind, y[rows], answered(kind, given[rows], limit), given[rows])
-            for given, limit in ((network, threshold), (linear, 0.5))
-        )
+        counts = np.bincount(draw.integers(0, len(y), len(y)), minlength=len(y)).astype(np.float64)
+        mine, other = (each.measures(counts) for each in judged)
         for key, value in mine.items():
             if value is not None:
                 found.setdefault(key, []).append(value)
