@@ -182,7 +182,7 @@ def measure(kind: Kind, y: NumPy, answers: NumPy, probabilities: NumPy | None = 
 
 
 class Judged:
-    """Answers and the truth of some rows, to be measured on any choice of them. Arguments as for `measure`."""
+    """Answers and the truth of some rows, to be measured on any of them. Arguments as for `measure`."""
 
     def __init__(self, kind: Kind, y: NumPy, answers: NumPy, probabilities: NumPy | None = None) -> None:
         self.kind, self.y = kind, y
