@@ -328,6 +328,56 @@ def test_the_boundary_counts_as_the_probabilities_say(browser, small, learner):
         assert reader.page.locator(".point.in-batch").count() == 64
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_one_feature_is_a_curve_and_each_row_stands_off_it(browser, tmp_path, classes):
+    x, y, _ = tumours()
+    x, y = x[:120, :1], y[:120]
+    y = np.where(x[:, 0] > 0.8, 2, y)[:, None] if classes == 3 else y
+    keras.utils.set_random_seed(2)
+    last = layers.Dense(3, "softmax") if classes == 3 else layers.Dense(1, "sigmoid")
+    model = keras.Sequential([keras.Input(shape=(1,)), last])
+    model.compile("sgd", "sparse_categorical_crossentropy" if classes == 3 else "binary_crossentropy")
+    history = model.fit(x, y, epochs=3, batch_size=40, verbose=0)
+    history.columns = ["radius"]
+    own = y[:, 0].astype(int) if classes == 3 else y.astype(int)
+    step = history.open(4)
+    given = np.asarray(step.predict(x))
+    written = history.export_html(tmp_path / "one.html")
+    with Reader(browser, address(written)) as reader:
+        reader.go("boundary", step=4)
+        assert reader.page.locator("path.curve").count() == (1 if classes == 2 else 3)
+        rows = reader.twin(".boundary")
+        places = [int(number(row[0])) for row in rows]
+        assert len(places) == 120
+        lines = reader.page.locator("line.off")
+        tops, ends = (
+            np.array(lines.evaluate_all(f"all => all.map(each => Number(each.getAttribute('{name}')))"))
+            for name in ("y1", "y2")
+        )
+        truth = own[places] if classes == 2 else np.ones(120)
+        end = given[places, 0] if classes == 2 else given[places, own[places]]
+        # The heights are those of the numbers: one straight line from numbers to heights.
+        slope, at_zero = np.polyfit(np.concatenate([truth, end]), np.concatenate([tops, ends]), 1)
+        assert slope < -100
+        np.testing.assert_allclose(
+            np.concatenate([tops, ends]), at_zero + slope * np.concatenate([truth, end]), atol=0.01
+        )
+        best = given.argmax(axis=1) if classes == 3 else None
+        for place, row in zip(places[:20], rows, strict=False):
+            said = row[3] if classes == 2 else row[3].split(": ")[1]
+            assert said == shown(float(given[place, 0 if best is None else best[place]]))
+        loss = -np.log(
+            given[places[3], own[places[3]]]
+            if classes == 3
+            else np.abs(1 - own[places[3]] - given[places[3], 0])
+        )
+        assert number(rows[3][4]) == pytest.approx(float(loss), rel=1e-3)
+        reader.page.locator(".point").last.hover()
+        told = reader.text("[data-testid=point]")
+        assert told.startswith(f"Row {places[-1]}")
+        assert f"answer {rows[-1][3]}" in told
+
+
 def test_the_cost_says_where_other_learning_rates_lead(browser, small, learner):
     step = learner.open(5)
     with Reader(browser, address(small)) as reader:
