@@ -5,6 +5,9 @@ export const STAGES = ["forward", "loss", "backward", "update"] as const;
 export type Screen = (typeof SCREENS)[number];
 export type Stage = (typeof STAGES)[number];
 
+/** Milliseconds after which the cursor rests: browsers write few addresses a second. */
+const RESTED = 80;
+
 export class Cursor {
   screen = $state<Screen>("run");
   step = $state(0);
@@ -15,6 +18,9 @@ export class Cursor {
   of = $state("");
   /** What the pointer is on: the name of a number. It changes nothing but what lights up. */
   hover = $state("");
+  /** The address as it was last read or written. */
+  private known = "";
+  private writing: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
     this.read();
@@ -22,6 +28,7 @@ export class Cursor {
 
   /** Take the place that the address names. */
   read(): void {
+    this.known = location.hash;
     const given = new URLSearchParams(location.hash.slice(1));
     const screen = given.get("screen") as Screen;
     const stage = given.get("stage") as Stage;
@@ -46,12 +53,19 @@ export class Cursor {
     return `#${parts}`;
   }
 
+  /** Write the place into the address, once it has rested. */
   write(): void {
-    try {
-      history.replaceState(null, "", this.hash);
-    } catch {
-      // A frame of a notebook has no address of its own.
-    }
+    clearTimeout(this.writing);
+    this.writing = setTimeout(() => {
+      // Somebody has just gone to another address, which is to be read.
+      if (location.hash !== this.known) return;
+      try {
+        history.replaceState(null, "", this.hash);
+        this.known = location.hash;
+      } catch {
+        // A frame of a notebook has no address of its own.
+      }
+    }, RESTED);
   }
 
   go(step: number): void {
