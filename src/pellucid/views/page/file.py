@@ -321,8 +321,8 @@ class _Page:
         self.steps[number] = opened
 
     def add_more(self) -> None:
-        """Fill what room is left: with weights, whole layers, and formulas of more examples."""
-        for among in range(1, MORE):
+        """Fill what room is left: with whole layers, then weights and formulas of more examples."""
+        for among in range(MORE):
             for number, opened in self.steps.items():
                 if "error" in opened:
                     continue
@@ -334,8 +334,9 @@ class _Page:
 
     def _more(self, number: int, opened: Mapping[str, Any], among: int) -> Iterator[str]:
         """What else a step is asked, the most telling first."""
-        if among == 1:
+        if not among:
             yield payload.question("layers", step=number)
+            return
         if self.data == "none":
             return
         place = FIRST_WEIGHTS + among - 1
