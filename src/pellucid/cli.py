@@ -576,7 +576,15 @@ def export(
 
     if ending == ".html":
         history = pellucid.History.load(file)
-        told = history.export_html(out, steps=steps, budget_mb=budget_mb, data=data, title=title)
+        with _console().status("Writing the page") as status:
+            told = history.export_html(
+                out,
+                steps=steps,
+                budget_mb=budget_mb,
+                data=data,
+                title=title,
+                watch=lambda text: status.update(f"Writing the page: {text}"),
+            )
         typer.echo(_plain(str(told)))
         return
     if Path(file).is_dir():

@@ -593,6 +593,7 @@ class History(callbacks.History):
         data: str = "all",
         title: str | None = None,
         notes: Mapping[int, str] | None = None,
+        watch: Callable[[str], None] | None = None,
     ) -> file.Exported:
         """Write the page of this training into one HTML file, which opens from a disk without a network.
 
@@ -608,6 +609,7 @@ class History(callbacks.History):
             data: "all"; "sample" shows 8 rows of each batch; "none" shows no row, nor what belongs to one.
             title: the title of the page.
             notes: a text for some of the steps, shown beside them. These steps come along first.
+            watch: called with what comes next, in words: a large network takes a minute.
 
         Returns:
             What was written: `path`, `nbytes`, `steps`, and what was `left_out`, in words.
@@ -630,7 +632,9 @@ class History(callbacks.History):
             >>> written.steps
             (0, 1, 2)
         """
-        return file.write(self, path, steps=steps, budget_mb=budget_mb, data=data, title=title, notes=notes)
+        return file.write(
+            self, path, steps=steps, budget_mb=budget_mb, data=data, title=title, notes=notes, watch=watch
+        )
 
     def __repr__(self) -> str:
         steps = f", {self.steps:,} steps to open" if self.steps else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,9 +55,12 @@ class Explanation(Pass):
         with in_sight():
             outputs, handed = compiled(forward, *values, x)(*values, x)
         count = len(jax.tree.leaves(x)[0])
-        layers = traced.layers(handed, {}, count, count)
         made = cls(
-            parts, x, layers, values_by_path(parts.weights, values[0]), jax.tree.map(np.asarray, outputs)
+            parts,
+            x,
+            functools.partial(traced.layers, handed, {}, count, count),
+            values_by_path(parts.weights, values[0]),
+            jax.tree.map(np.asarray, outputs),
         )
         made.values |= values_by_path(parts.others, values[1])
         made.columns, made.labels, made.threshold = columns, labels, threshold

@@ -92,28 +92,31 @@ class Traced:
 
     def layers(self, handed: Mapping[str, Any], slopes: Mapping[str, Any], rows: int, count: int) -> Layers:
         """What each layer did with the rows; of those that fill up the batch, nothing."""
-        found = Layers()
-        for name, layer, _ in self.calls:
-            own = rf"{re.escape(name)}\.(\w+)"
-            shared: set[str] = set()
+        shared: dict[str, set[str]] = {}
 
-            def those(
-                values: Mapping[str, Any], own: str = own, shared: set[str] = shared
-            ) -> dict[str, NumPy]:
-                told: dict[str, NumPy] = {}
-                for key, value in values.items():
-                    if (matched := re.fullmatch(own, key)) is None:
-                        continue
-                    array = np.asarray(value)
-                    by_row = key not in self.shared and array.ndim > 0 and len(array) == rows
-                    told[matched[1]] = array[:count] if by_row else array
-                    if not by_row:
-                        shared.add(matched[1])
-                return told
+        def by_layer(values: Mapping[str, Any]) -> dict[str, dict[str, NumPy]]:
+            told: dict[str, dict[str, NumPy]] = {}
+            for key, value in values.items():
+                name, _, what = key.rpartition(".")
+                array = np.asarray(value)
+                by_row = key not in self.shared and array.ndim > 0 and len(array) == rows
+                told.setdefault(name, {})[what] = array[:count] if by_row else array
+                if not by_row:
+                    shared.setdefault(name, set()).add(what)
+            return told
 
-            loops = self.looped.get(name, 0)
-            found.append(LayerPass(name, layer, those(handed), those(slopes), shared, loops))
-        return found
+        arrays, by_value = by_layer(handed), by_layer(slopes)
+        return Layers(
+            LayerPass(
+                name,
+                layer,
+                arrays.get(name, {}),
+                by_value.get(name, {}),
+                shared.get(name, set()),
+                self.looped.get(name, 0),
+            )
+            for name, layer, _ in self.calls
+        )
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -130,12 +130,22 @@ class Pass:
     training = False
 
     def __init__(
-        self, parts: Parts, x: Arrays, layers: Layers, weights: Mapping[str, NumPy], outputs: Any
+        self,
+        parts: Parts,
+        x: Arrays,
+        layers: Callable[[], Layers],
+        weights: Mapping[str, NumPy],
+        outputs: Any,
     ) -> None:
         self.parts = parts
-        self.x, self.layers, self.weights, self.outputs = x, layers, dict(weights), outputs
+        self.x, self._layers, self.weights, self.outputs = x, layers, dict(weights), outputs
         self.values: dict[str, NumPy] = dict(weights)
         self.columns: Sequence[str] = ()
+
+    @functools.cached_property
+    def layers(self) -> Layers:
+        """What each layer did; looked up when it is first asked for."""
+        return self._layers()
 
     @property
     def rows_count(self) -> int:

@@ -127,11 +127,10 @@ class Step(Pass):
         parts = engine.parts
         count = place.size
         given = len(jax.tree.leaves(place.batch.x)[0])
-        layers = traced.layers(opened.handed, opened.slopes or {}, given, count)
         super().__init__(
             parts,
             place.whole.x,
-            layers,
+            functools.partial(traced.layers, opened.handed, opened.slopes or {}, given, count),
             values_by_path(parts.weights, state.weights),
             jax.tree.map(lambda each: np.asarray(each)[:count], opened.outputs),
         )

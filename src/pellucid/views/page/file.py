@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,11 @@ def write(
     data: str = "all",
     title: str | None = None,
     notes: Mapping[int, str] | None = None,
+    watch: Callable[[str], None] | None = None,
 ) -> Exported:
     """Write the page of a training into one file; arguments as for `History.export_html`."""
     require_writable(path, "the page")
-    text, found, left_out = made(history, steps, budget_mb, data, title, notes)
+    text, found, left_out = made(history, steps, budget_mb, data, title, notes, watch)
     with written_whole(path) as beside:
         beside.write_text(text, encoding="utf-8")
     return Exported(Path(path), len(text.encode()), tuple(found), left_out)
@@ -87,6 +88,7 @@ def made(
     data: str = "all",
     title: str | None = None,
     notes: Mapping[int, str] | None = None,
+    watch: Callable[[str], None] | None = None,
 ) -> tuple[str, list[int], str]:
     """The page as text, the steps that it holds, and what was left out."""
     if data not in DATA:
@@ -104,9 +106,15 @@ def made(
     told = {history.number(number): str(text) for number, text in (notes or {}).items()}
     wanted = _wanted(history, steps, told)
     page = _Page(history, data, int(budget_mb * 1e6), len(wanted))
+    watch = watch or (lambda text: None)
+    watch("the whole run")
     page.begin()
-    for number in wanted:
+    for done, number in enumerate(wanted, 1):
+        if page.full:
+            break
+        watch(f"step {number:,}, {done} of {len(wanted)}")
         page.add_step(number)
+    watch("what else there is room for")
     page.add_more()
     found = sorted(page.steps)
     left_out = _left_out(history, found, len(wanted), data, budget_mb)
@@ -303,8 +311,6 @@ class _Page:
 
     def add_step(self, number: int) -> None:
         """Keep what a step is asked first, if there is room for it."""
-        if self.full:
-            return
         before = dict(self.kept), set(self.seen), self.stream.copy(), self.room
         opened = self.ask(payload.question("step", step=number))
         self.ask(payload.question("formulas", step=number, example=opened.get("followed", 0)))

@@ -19,6 +19,8 @@ from pellucid.views.plots.surface import CostSurfaceDisplay
 NumPy = np.ndarray[Any, Any]
 #: How many places each way a surface has at most, and of how many weights a run's path is held in memory.
 FINEST, WEIGHTS = 101, 2**20
+#: Of so many weights the tries of one step are kept.
+FEW_WEIGHTS = 2**16
 #: Products of places, rows and weights: beyond this the cost is measured on one batch, and beyond that again
 #: it takes too long.
 WORK = 1e11
@@ -86,17 +88,8 @@ def descent(source: Source, step: int, weights: tuple[str, ...] | None) -> dict[
             message("the learning rate of this step is not known.", came=f"{it.optimizer.kind}, {rate}")
         )
     rates = rate * FACTORS
-    reached: list[NumPy] = []
-    costs: list[float] = []
-    other = it
-    for each in rates:
-        if each == rate:
-            found = it
-        else:
-            # A step that was changed once has a learning rate that can be set, also where it had a schedule.
-            found = other = other.what_if(learning_rate=float(each)).after
-        reached.append(place_of(found.weights_after))
-        costs.append(found.cost_after)
+    tried = _tried(source, it, rates)
+    reached, costs = [place_of(weights) for weights, _ in tried], [cost for _, cost in tried]
     return {
         "weights": named,
         "at": [float(each) for each in place_of(it.weights)],
@@ -111,6 +104,25 @@ def descent(source: Source, step: int, weights: tuple[str, ...] | None) -> dict[
             f"{shown(float(rates[-1]))}, and the cost of its {it.rows_count:,} rows after it"
         ),
     }
+
+
+def _tried(source: Source, it: Any, rates: NumPy) -> list[tuple[Any, float]]:
+    """The weights after a step with each of the rates, and the cost of its batch with them."""
+
+    def computed() -> list[tuple[Any, float]]:
+        tried: list[tuple[Any, float]] = []
+        other = it
+        for each in rates:
+            found = it
+            if each != it.optimizer.learning_rate:
+                # A step that was changed once has a rate that can be set, also where it had a schedule.
+                found = other = other.what_if(learning_rate=float(each)).after
+            tried.append((found.weights_after, found.cost_after))
+        return tried
+
+    # Both planes of a small network ask for them, one after the other.
+    few = sum(value.size for value in it.weights.values()) <= FEW_WEIGHTS
+    return source.kept(("tried", it.number), computed) if few else computed()
 
 
 def _plane(

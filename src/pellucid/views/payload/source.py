@@ -74,7 +74,7 @@ class Opened:
         by_weight = (step.weights, step.gradients, step.weights_after, step.weights, step.optimizer.before)
         arrays = [array for each in by_weight for array in each.values()]
         arrays += [
-            array for layer in step.layers for each in (layer.arrays, layer.slopes) for array in each.values()
+            array for each in (step.opening.handed, step.opening.slopes or {}) for array in each.values()
         ]
         return sum(array.nbytes for array in arrays)
 
