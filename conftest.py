@@ -31,13 +31,6 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (item.path not in judges, -tests[item.path], str(item.path)))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def fresh_names_in_each_file():
-    """What the tests of a file share is made before the first of them: it, too, counts names anew."""
-    forget_names()
-    set_random_seed(0)
-
-
 @pytest.fixture(autouse=True)
 def fresh_names_and_seeds():
     """Start every test and every example alike, in the same folder."""

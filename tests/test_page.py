@@ -13,6 +13,7 @@ import pytest
 import pellucid as keras
 from pellucid import layers
 from pellucid.formula import shown
+from pellucid.naming import forget_names
 from pellucid.views.page import markup
 from pellucid.views.payload import answer, question
 
@@ -39,6 +40,12 @@ pytestmark = [
         not (markup.BUILT / markup.SCRIPT).exists(), reason="THE PAGE IS NOT BUILT: see hatch_build.py"
     ),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fresh_names():
+    """What the tests share is made before the first of them: its layers, too, count their names anew."""
+    forget_names()
 
 
 @pytest.fixture(scope="module")
