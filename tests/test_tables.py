@@ -21,6 +21,7 @@ from pellucid.errors import ArgumentError, DataError, FileError
 from pellucid.tables import choosing, recipe
 from pellucid.tables.building import Asked
 from pellucid.tables.columns import decide
+from pellucid.tables.linear import LinearModel
 from pellucid.tables.reading import Table
 from pellucid.tables.report import Judged, answered, bootstrapped, measure
 from pellucid.tables.schema import Feature, Schema
@@ -103,6 +104,36 @@ def test_the_linear_model_is_scikit_learns_logistic_regression_on_the_same_rows(
     assert linear["accuracy"] == pytest.approx(metrics.accuracy_score(truth, probability >= 0.5), abs=0.01)
     assert linear["AUC"] == pytest.approx(metrics.roc_auc_score(truth, probability), abs=0.001)
     assert linear["log loss"] == pytest.approx(metrics.log_loss(truth, probability), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "divided"), [(300, 4, False), (300, 4, True), (100, 120, False), (25_000, 60, False)]
+)
+def test_no_linear_model_costs_less_than_ours(count, words, divided):
+    draw = np.random.default_rng(count)
+    word, other = draw.geometric(0.1, size=(2, count)) % words
+    number, size = draw.normal(size=(2, count))
+    number[draw.random(count) < 0.1] = np.nan
+    word = np.where(draw.random(count) < 0.05, np.nan, word)
+    sums = size + (other % 3) - 1 + (0 if divided else draw.logistic(size=count))
+    x = np.column_stack([word, number, other, size]).astype(np.float32)
+    names = [str(each) for each in range(words)]
+    features = [Feature.category("word", names), Feature("number"), Feature.category("other", names)]
+    model = LinearModel([*features, Feature("size")], "yes/no", x, (sums > 0).astype(float))
+    design = model.design(x).toarray()
+    shares = [set(np.unique(column)) <= {0.0, 1.0} for column in design.T]
+    assert sum(shares) == len(np.unique(word[word >= 0])) + 2 + len(np.unique(other)) + 1
+    judge = LogisticRegression(tol=1e-10, max_iter=5000, solver="newton-cholesky")
+    judge.fit(design[:, :-1], sums > 0)
+
+    def cost(weights):
+        given = design @ weights
+        return np.logaddexp(0, np.where(sums > 0, -given, given)).sum() + (weights[:-1] ** 2).sum() / 2
+
+    least = cost(np.concatenate([judge.coef_[0], judge.intercept_]))
+    assert cost(model.weights[:, 0]) <= least * (1 + 1e-5)
+    # A word that was in none of its rows has no column, and takes part in no answer.
+    model(np.full((1, 4), words - 1 + 0.0, np.float32))
 
 
 def test_the_report_is_what_scikit_learn_measures_on_the_test_rows(network):

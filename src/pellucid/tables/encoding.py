@@ -210,20 +210,25 @@ def tree_cuts(values: NumPy, targets: NumPy) -> list[float]:
 
 def _moments(made: Encoding, x: NumPy) -> tuple[NumPy, NumPy]:
     """Mean and spread of the ramps, categories and missing over rows; what is missing counts as filled."""
-    some = _some(len(x))
+    some = x[_some(len(x))]
     rest = [column for column in made.columns if column.what != "number"]
     mean, spread = np.zeros(len(rest)), np.ones(len(rest))
+    of, filled = -1, np.zeros(0)
     for place, column in enumerate(rest):
-        raw = x[some, column.feature]
         if column.what == "missing":
-            values = np.isnan(raw).astype(np.float64)
+            values = np.isnan(some[:, column.feature])
         else:
-            filled = np.where(np.isnan(raw), made.fill[column.feature], raw).astype(np.float64)
+            if of != column.feature:
+                of, raw = column.feature, some[:, column.feature]
+                filled = np.where(np.isnan(raw), made.fill[of], raw).astype(np.float64)
             if column.what == "ramp":
                 values = np.clip((filled - column.low) / (column.high - column.low), 0.0, 1.0)
             else:
-                values = (filled == column.low).astype(np.float64)
-        mean[place], spread[place] = values.mean(), max(float(values.std()), LEAST_SPREAD)
+                values = filled == column.low
+        mean[place] = values.mean()
+        # What is either 0 or 1 need only be counted.
+        found = values.std() if column.what == "ramp" else np.sqrt(mean[place] * (1.0 - mean[place]))
+        spread[place] = max(float(found), LEAST_SPREAD)
     return mean, spread
 
 

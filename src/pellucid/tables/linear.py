@@ -4,6 +4,9 @@ It is given the same columns, without ramps: numbers in standard deviations from
 each category, and one where values are missing. Its penalty, sum w^2 / 2 against the sum of the losses (or
 of half the squares), is small, and makes the solution the only one where columns repeat each other or classes
 divide without error.
+
+Where there are categories, most of a row is zeros. Then its columns are a sparse array of SciPy, which comes
+with JAX.
 """
 
 from __future__ import annotations
@@ -19,8 +22,11 @@ from pellucid.tables.schema import Feature, Kind
 NumPy = np.ndarray[Any, Any]
 #: About so many of more rows say where the way to the logistic regression begins.
 BEGIN_WITH = 10_000
-#: So many rows are multiplied at once.
+#: So many rows are multiplied at once: they stay in the cache.
 ROWS_AT_ONCE = 4_096
+#: A step of Newton's method is the last if it promised to lower the sum of the losses by less than this part of
+#: it: near the end, each step leaves about the square of what was left.
+LAST_STEP = 1e-3
 
 
 class LinearModel:
@@ -38,25 +44,43 @@ class LinearModel:
         self.seen = [_seen(feature, x[:, place]) for place, feature in enumerate(features)]
         self.weights = _solved(self.design(x), y, kind)
 
-    def design(self, x: NumPy) -> NumPy:
-        """The columns that rows have, and one of ones."""
-        columns: list[NumPy] = []
+    def design(self, x: NumPy) -> Any:
+        """The columns that rows have, and one of ones: an array, or a sparse one."""
+        numbers: list[NumPy] = []
+        #: Of each feature the column in which a row has a 1; -1 where it has none.
+        marks: list[NumPy] = []
+        columns = 0
         for place, (feature, (mean, spread, codes, missing)) in enumerate(
             zip(self.features, self.seen, strict=True)
         ):
             values = x[:, place]
             absent = np.isnan(values)
+            marked = np.full(len(x), -1, np.int32)
             if feature.treatment == "category":
-                columns += [values == code for code in codes]
+                column_of = np.full(int(max([*codes, np.nanmax(values, initial=0.0)])) + 2, -1, np.int32)
+                column_of[np.array(codes, np.int64)] = columns + np.arange(len(codes))
+                # The last place is of no code: it stands for what is missing.
+                marked = column_of[np.where(absent, -1, values).astype(np.int64)]
+                columns += len(codes)
             else:
                 finite = np.clip(values.astype(np.float64), mean - 1e3 * spread, mean + 1e3 * spread)
-                columns.append(np.where(absent, 0.0, (finite - mean) / spread))
+                numbers.append(np.where(absent, 0.0, (finite - mean) / spread))
             if missing:
-                columns.append(absent)
-        made = np.ones((len(x), len(columns) + 1), order="F")
-        for number, column in enumerate(columns):
-            made[:, number] = column
-        return made
+                marked[absent] = columns
+                columns += 1
+            if feature.treatment == "category" or missing:
+                marks.append(marked)
+        dense = np.column_stack([*numbers, np.ones(len(x))])
+        if not marks:
+            return dense
+        from scipy import sparse
+
+        shape = (len(x), columns + dense.shape[1])
+        places = np.column_stack([*marks, np.broadcast_to(np.arange(columns, shape[1]), dense.shape)])
+        there = places >= 0
+        values = np.concatenate([np.ones((len(x), len(marks))), dense], axis=1)[there]
+        ends = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+        return sparse.csr_array((values, places[there], ends), shape)
 
     def __call__(self, x: NumPy) -> NumPy:
         """Numbers; probabilities of yes; or of each class, shape (rows, classes)."""
@@ -86,25 +110,50 @@ def _softmax(z: NumPy) -> NumPy:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def _solved(design: NumPy, y: NumPy, kind: Kind) -> NumPy:
+def _solved(design: Any, y: NumPy, kind: Kind) -> NumPy:
     """The weights, shape (columns, outputs), of which the last line is not penalised."""
     rows, columns = design.shape
     if columns - 1 > rows:
         # The best weights are sums of rows. In axes along these, there are no more weights than rows.
-        axes, along = np.linalg.qr(design[:, :-1].T)
-        fewer = _solved(np.column_stack([along.T, design[:, -1]]), y, kind)
+        written = _written_out(design)
+        axes, along = np.linalg.qr(written[:, :-1].T)
+        fewer = _solved(np.column_stack([along.T, written[:, -1]]), y, kind)
         return np.concatenate([axes @ fewer[:-1], fewer[-1:]])
     free = np.ones(columns)
     free[-1] = 0.0
     if kind == "number":
-        square = design.T @ design + np.diag(free) * 0.5
-        return np.linalg.lstsq(square, design.T @ y, rcond=None)[0][:, None]
+        return _least(_square(design, np.ones(rows)) + np.diag(free) * 0.5, design.T @ y)[:, None]
     if kind == "yes/no":
-        return _newton(design, y, free)
+        return _newton(design, y, free)[:, None]
     return _by_gradients(design, y, free)
 
 
-def _newton(design: NumPy, y: NumPy, free: NumPy) -> NumPy:
+def _written_out(design: Any) -> NumPy:
+    """The columns of rows with their zeros."""
+    return design if isinstance(design, np.ndarray) else design.toarray()
+
+
+def _square(design: Any, shares: NumPy, digits: Any = np.float64) -> NumPy:
+    """The transposed design, times a share of each row, times the design: summed a few rows at a time."""
+    found = np.zeros((design.shape[1], design.shape[1]))
+    roots = np.sqrt(shares)[:, None].astype(digits)
+    for start in range(0, design.shape[0], ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        rows = _written_out(design[some].astype(digits))
+        rows *= roots[some]
+        found += rows.T @ rows
+    return found
+
+
+def _least(curve: NumPy, slope: NumPy) -> NumPy:
+    """Where a parabola is lowest that is curved and inclined so."""
+    try:
+        return np.linalg.solve(curve, slope)
+    except np.linalg.LinAlgError:
+        return np.linalg.lstsq(curve, slope, rcond=None)[0]
+
+
+def _newton(design: Any, y: NumPy, free: NumPy) -> NumPy:
     """Logistic regression by Newton's method, with half steps where a whole one goes too far.
 
     Of many rows some say first where to begin: then a few steps of all of them come to the same end.
@@ -115,36 +164,31 @@ def _newton(design: NumPy, y: NumPy, free: NumPy) -> NumPy:
 
     weights, sums = np.zeros(design.shape[1]), np.zeros(len(y))
     now = cost(weights, sums)
-    if len(y) >= 2 * BEGIN_WITH:
+    if many := len(y) >= 2 * BEGIN_WITH:
         some = slice(None, None, len(y) // BEGIN_WITH)
-        found = _newton(design[some], y[some], free)[:, 0]
+        found = _newton(design[some], y[some], free)
         its = design @ found
         if (there := cost(found, its)) < now:
             weights, sums, now = found, its, there
     for _ in range(50):
         p = _sigmoid(sums)
         slope = design.T @ (p - y) + free * weights
-        step = np.linalg.lstsq(_curve(design, p * (1 - p), free), slope, rcond=None)[0]
+        # Of many rows, 32-bit numbers say well enough how the slope changes, unless columns nearly repeat.
+        for digits in (np.float32, np.float64) if many else (np.float64,):
+            curve = _square(design, p * (1 - p), digits) + np.diag(free + 1e-9)
+            step = _least(curve, slope)
+            if (promised := float(slope @ step)) > 0:
+                break
         along, size = design @ step, 1.0
         while (after := cost(weights - size * step, sums - size * along)) > now and size > 1e-4:
             size /= 2
         weights, sums, now = weights - size * step, sums - size * along, after
-        # Near the end each step leaves the square of what was left.
-        if slope @ step < 1e-8 * max(1.0, now):
+        if promised < LAST_STEP * max(1.0, now):
             break
-    return weights[:, None]
+    return weights
 
 
-def _curve(design: NumPy, shares: NumPy, free: NumPy) -> NumPy:
-    """How the slope changes with the weights, summed a few rows at a time, which stay in the cache."""
-    curve = np.diag(free + 1e-9)
-    for start in range(0, len(design), ROWS_AT_ONCE):
-        rows = design[start : start + ROWS_AT_ONCE]
-        curve += (rows * shares[start : start + ROWS_AT_ONCE, None]).T @ rows
-    return curve
-
-
-def _by_gradients(design: NumPy, y: NumPy, free: NumPy) -> NumPy:
+def _by_gradients(design: Any, y: NumPy, free: NumPy) -> NumPy:
     """Softmax regression by L-BFGS, from SciPy, which comes with JAX."""
     from scipy.optimize import minimize
 

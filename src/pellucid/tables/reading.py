@@ -540,12 +540,19 @@ class Table:
         """A column whose missing values are NULL, whichever way they were written."""
         column = quoted(name)
         if self.is_text(name):
-            words = ", ".join(f"'{word}'" for word in MISSING)
-            column = f"trim({column}::VARCHAR)"
-            return f"(CASE WHEN lower({column}) IN ({words}) THEN NULL ELSE {column} END)"
+            return f"(CASE WHEN {self._is_missing(name)} THEN NULL ELSE trim({column}::VARCHAR) END)"
         if self.columns[name] in ("FLOAT", "DOUBLE"):
             return f"(CASE WHEN isnan({column}) THEN NULL ELSE {column} END)"
         return column
+
+    def _is_missing(self, name: str) -> str:
+        """Whether a column of texts holds a word for what is missing, or NULL.
+
+        It is not asked with IN, which DuckDB makes a join of, done for all rows and wherever it stands.
+        """
+        text = f"{quoted(name)}::VARCHAR"
+        words = ", ".join(f"'{word}'" for word in MISSING)
+        return f"coalesce(list_position([{words}], trim(lower({text}))), if({text} IS NULL, 1, 0)) > 0"
 
     def _number(self, name: str, written: str = "") -> str:
         """A column as numbers as they are; NULL or NaN where it holds none."""
@@ -565,13 +572,25 @@ class Table:
             cases = " ".join(f"WHEN '{_escaped(word)}' THEN {number!r}" for word, number in feature.values)
             return f"(CASE {written} {cases} ELSE NULL END)::DOUBLE"
         if feature.treatment == "category":
-            words = ", ".join(f"'{_escaped(word)}'" for word, _ in feature.values)
-            place = f"list_position([{words}]::VARCHAR[], {known}::VARCHAR)"
-            other = len(feature.values)
-            return f"(CASE WHEN {known} IS NULL THEN NULL ELSE coalesce({place} - 1, {other}) END)::DOUBLE"
+            return self._code(feature.source, [word for word, _ in feature.values])
         if feature.treatment == "date":
             return _PARTS[feature.part].format(self._date(feature.source, feature.written))
         return self._number(feature.source, feature.written)
+
+    def _code(self, name: str, words: Sequence[str]) -> str:
+        """The place of a value among words, how many these are if it is none, and NULL if it is missing.
+
+        What is written just as it was in training is found at once, as a value of an ENUM; what is not is
+        looked for without its blanks. (Each term is asked only of the rows for which those before it gave
+        nothing, unless a part of it stands twice in the whole.)
+        """
+        text, listed = f"{quoted(name)}::VARCHAR", ", ".join(f"'{_escaped(word)}'" for word in words)
+        missing = self._is_missing(name) if self.is_text(name) else f"{self._known(name)} IS NULL"
+        otherwise = f"CASE WHEN {missing} THEN NULL ELSE {len(words)} END"
+        if not words:
+            return f"({otherwise})::DOUBLE"
+        found = f"enum_code(TRY_CAST({text} AS ENUM({listed})))"
+        return f"coalesce({found}, list_position([{listed}], trim({text})) - 1, {otherwise})::DOUBLE"
 
     def _date(self, name: str, written: str) -> str:
         """A column as points in time; NULL where it holds none."""
