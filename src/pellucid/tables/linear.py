@@ -24,8 +24,8 @@ NumPy = np.ndarray[Any, Any]
 BEGIN_WITH = 10_000
 #: So many rows are multiplied at once: they stay in the cache.
 ROWS_AT_ONCE = 4_096
-#: A step of Newton's method is the last if it promised to lower the sum of the losses by less than this part of
-#: it: near the end, each step leaves about the square of what was left.
+#: A step of Newton's method is the last if it promised to lower the sum of the losses by less than this part
+#: of it: near the end, each step leaves about the square of what was left.
 LAST_STEP = 1e-3
 
 
