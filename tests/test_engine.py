@@ -1,5 +1,6 @@
 """The compiled loop: how often it compiles, and that it gives the same numbers however it is cut."""
 
+import contextlib
 import gc
 from dataclasses import replace
 
@@ -104,6 +105,21 @@ def test_a_second_model_of_the_same_shapes_is_not_compiled_again(table, classifi
     kept = dict(engine._kept)
     classifier().fit(*table, epochs=2, verbose=0)
     assert dict(engine._kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("backend", "told", "written"),
+    [("gpu", None, True), ("gpu", "tensorfloat32", False), ("cpu", None, False)],
+)
+def test_products_are_in_full_where_a_device_would_round_unless_jax_was_told(
+    backend, told, written, table, monkeypatch
+):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    with jax.default_matmul_precision(told) if told else contextlib.nullcontext():
+        program = engine.compiled(jnp.matmul, table[0], table[0].T)
+        called = jax.make_jaxpr(keras.layers.Dense(3))(table[0])
+    assert ("highest" in program.as_text()) == written
+    assert ("HIGHEST" in str(called)) == written
 
 
 def test_the_kept_programs_do_not_grow_without_end():

@@ -29,7 +29,7 @@ def worst(model, loss, y, weight=None, rows=5):
     """The largest difference between the gradient of the cost and its central differences."""
     x = np.random.default_rng(1).normal(size=(rows, 3))
     objective = Objective(loss)
-    objective.resolve(y, jax.ShapeDtypeStruct(model.output_shape, "float64"))
+    objective.resolve(y, jax.ShapeDtypeStruct((rows, *model.output_shape[1:]), "float64"))
     parts = Parts(model, objective, None)
     # Moved a little from where they start, so that no bias is 0 and no gamma is 1.
     random = np.random.default_rng(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -156,6 +157,19 @@ def width_for_device(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def sizes(shape: Shape, rows: int = 1) -> tuple[int, ...]:
     """A shape with its unknown sizes filled in, for tracing."""
     return tuple(rows if size is None else int(size) for size in shape)
+
+
+def exact_products() -> contextlib.AbstractContextManager[Any]:
+    """Within it, 32-bit numbers are multiplied as such on every device, unless the user told JAX otherwise.
+
+    GPUs and TPUs round the factors of a matrix product first (to 11 bits, as TensorFloat-32, or to 8). Then
+    no formula of an opened step would come to its number. Large networks train sooner with
+    `jax.config.update("jax_default_matmul_precision", "tensorfloat32")`.
+    """
+    known: Any = jax.config
+    if known.jax_default_matmul_precision is not None or jax.default_backend() == "cpu":
+        return contextlib.nullcontext()
+    return jax.default_matmul_precision("float32")
 
 
 def compilation_cache() -> None:

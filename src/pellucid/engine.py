@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pellucid.arrays import Array, Arrays, as_array, as_float, compilation_cache
+from pellucid.arrays import Array, Arrays, as_array, as_float, compilation_cache, exact_products
 from pellucid.data import Rows
 from pellucid.progress import Progress
 from pellucid.step import Batch, Parts, State, Values, step
@@ -333,7 +333,8 @@ def compiled(function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
     The same computation is compiled once in a process, whichever model asks: programs are kept by
     their text. Programs that call back into Python are theirs alone.
     """
-    lowered = jax.jit(function).lower(*jax.tree.map(_spec, args))
+    with exact_products():
+        lowered = jax.jit(function).lower(*jax.tree.map(_spec, args))
     text = lowered.as_text()
     if "callback" in text:
         return lowered.compile()

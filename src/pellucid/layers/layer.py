@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pellucid import constraints, dtype_policies, initializers, regularizers
-from pellucid.arrays import Array, Arrays, Shape, as_array, floatx, is_float
+from pellucid.arrays import Array, Arrays, Shape, as_array, exact_products, floatx, is_float
 from pellucid.errors import ArgumentError, KindError, ShapeError, StateError, message
 from pellucid.formula import Expression, Unit, derivative, times
 from pellucid.graph import KerasTensor, Node, any_symbols, symbols, traced_outputs
@@ -260,7 +260,7 @@ class Layer(Configurable):
             self._forget_losses()
         handed = scope.handed if scope is not None else None
         try:
-            with self._naming(), weights_cast(self._weights_type()):
+            with self._naming(), weights_cast(self._weights_type()), exact_products():
                 if handed is None:
                     outputs = self.call(*args, **kwargs)
                 else:
