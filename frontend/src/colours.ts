@@ -1,6 +1,8 @@
 // Colours for numbers: blue above, orange below, as everywhere on the page.
 
 export type Colour = [number, number, number];
+/** The colours of several classes, by their names in the page's style. */
+export const OWN = ["--orange", "--blue", "--green", "--purple", "--yellow", "--sky"];
 
 /** A colour of the page's style, as numbers. */
 export function colour(box: Element, name: string): Colour {

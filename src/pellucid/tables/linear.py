@@ -77,10 +77,12 @@ class LinearModel:
 
         shape = (len(x), columns + dense.shape[1])
         places = np.column_stack([*marks, np.broadcast_to(np.arange(columns, shape[1]), dense.shape)])
-        there = places >= 0
-        values = np.concatenate([np.ones((len(x), len(marks))), dense], axis=1)[there]
-        ends = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
-        return sparse.csr_array((values, places[there], ends), shape)
+        values = np.concatenate([np.ones((len(x), len(marks))), dense], axis=1)
+        ends = np.arange(len(x) + 1) * places.shape[1]
+        if not (there := places >= 0).all():
+            places, values = places[there], values[there]
+            ends = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+        return sparse.csr_array((values.ravel(), places.ravel(), ends), shape)
 
     def __call__(self, x: NumPy) -> NumPy:
         """Numbers; probabilities of yes; or of each class, shape (rows, classes)."""

@@ -20,6 +20,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -288,6 +289,7 @@ class Table:
         self._files: dict[str, tuple[int, ...]] = {}
         #: The columns of answers with their types, and the files in which they lie.
         self._answers: dict[str, str] = {}
+        self._answered: Any = None
         self._pieces: list[str] = []
         #: Which columns of a wide table are looked at apart.
         self._slice: list[str] = []
@@ -832,10 +834,15 @@ class Table:
                 rows[:, place] = _filled(found[f"c{place}"]) * feature.scale
 
     def blocks(self, features: Sequence[Feature], size: int = BLOCK) -> Iterator[NumPy]:
-        """All rows as `numbers`, a block at a time."""
+        """All rows as `numbers`, a block at a time; the next is read while one is worked on."""
         size = min(size, max(FEWEST_OF_BLOCK, BLOCK_NUMBERS // max(len(features), 1)))
-        for start in range(0, self.rows, size):
-            yield self.numbers(features, start, start + size)
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(self.numbers, features, 0, size)
+            for start in range(size, self.rows + size, size):
+                numbers = coming.result()
+                if start < self.rows:
+                    coming = reader.submit(self.numbers, features, start, start + size)
+                yield numbers
 
     def require_column(self, name: str) -> None:
         """Raise DataError, naming one nearby, if there is no such column."""
@@ -870,6 +877,8 @@ class Table:
     def begin_answers(self, columns: Mapping[str, str]) -> None:
         """Make room for columns of answers, with their DuckDB types."""
         self._answers, self._pieces = dict(columns), []
+        # A connection of its own: the table's own may be reading the next rows.
+        self._answered = self._connection.cursor()
 
     def add_answers(self, columns: Mapping[str, NumPy]) -> None:
         """Add the answers of the next rows."""
@@ -877,9 +886,12 @@ class Table:
             f"{quoted(name)}::{kind} AS {quoted(name)}" for name, kind in self._answers.items()
         )
         piece = os.path.join(self._folder, f"answers_{len(self._pieces)}.parquet")
-        self._connection.register("block", dict(columns))
-        self._run(f"COPY (SELECT {fields} FROM block) TO '{_escaped(piece)}' (FORMAT parquet)")
-        self._connection.unregister("block")
+        self._answered.register("block", dict(columns))
+        with self._working():
+            self._answered.execute(
+                f"COPY (SELECT {fields} FROM block) TO '{_escaped(piece)}' (FORMAT parquet)"
+            )
+        self._answered.unregister("block")
         self._pieces.append(piece)
 
     def free_name(self, name: str) -> str:

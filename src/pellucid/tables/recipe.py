@@ -394,8 +394,9 @@ def learn(
     import pellucid.models  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
     target, validation = prepared.schema.target, prepared.validation
-    columns = sum(_columns_of(feature, len(prepared.learned)) for feature in prepared.schema.features)
-    recipe = recipe_for(len(prepared.learned), columns, asked, target.kind)
+    learned = prepared.learned
+    columns = sum(_columns_of(feature, len(learned)) for feature in prepared.schema.features)
+    recipe = recipe_for(len(learned), columns, asked, target.kind)
     answers = None
     with seeded(prepared.seed):
         first = None
@@ -406,8 +407,8 @@ def learn(
             # Ctrl-C: what there is by now is kept.
             last, recipe = first, replace(recipe, folds=0)
         else:
-            last = _train_one(prepared, recipe, prepared.learned, watched, ALL_ROWS)
-    judged = validation if last.apart is None else prepared.learned
+            last = _train_one(prepared, recipe, learned, watched, ALL_ROWS)
+    judged = validation if last.apart is None else learned
     answers = answers if last.apart is None else last.apart
     chosen = choosing.Chosen(threshold=0.5)
     if answers is not None:
