@@ -5,6 +5,7 @@ Writes benchmarks/PAGE.md. Run by `make bench-page`; it needs Chromium for what 
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 import statistics
@@ -86,35 +87,46 @@ def opening() -> list[str]:
 def watching() -> list[str]:
     """What recording, serving and a page that asks cost a training."""
 
+    asks = 0
+
     def once(kind: str, epochs: int) -> float:
         options: dict[str, Any] = {"record": False} if kind == "unrecorded" else {}
-        if kind in ("served", "asked"):
+        if kind in ("served", "followed"):
             options["view"] = {"open_browser": False}
-        ended = threading.Event()
-        asking = threading.Thread(target=ask, args=(ended,)) if kind == "asked" else None
-        if asking is not None:
-            asking.start()
+        following = threading.Thread(target=follow) if kind == "followed" else None
+        if following is not None:
+            following.start()
         began = time.perf_counter()
         history = trained((30, 16, 1), 20_000, epochs, **options)
         seconds = time.perf_counter() - began
-        ended.set()
-        if asking is not None:
-            asking.join()
-        if kind in ("served", "asked"):
+        if following is not None:
+            following.join()
+        if kind in ("served", "followed"):
             history.view(open_browser=False).close()
         return seconds
 
-    def ask(ended: threading.Event) -> None:
+    def follow() -> None:
+        """Do what an open page does: hear how far the training is, and ask for what it shows, each second."""
+        nonlocal asks
         from pellucid.views.page import server
 
-        while not ended.wait(1.0):
-            for view in list(server._open_views):
-                try:
-                    step = int(view.progress.steps) - 1
-                    if step > 0:
-                        asked(view, payload.question("step", step=step))
-                except OSError:
-                    pass
+        while not (views := [each for each in server._open_views if each.running]):
+            time.sleep(0.01)
+        (view,) = views
+        address, _, token = view.url.partition("/#token=")
+        last = 0.0
+        with urllib.request.urlopen(f"{address}/api/events?token={token}") as events:
+            for line in events:
+                if not line.startswith(b"data: "):
+                    continue
+                progress = json.loads(line.removeprefix(b"data: "))
+                if progress["state"] == "ended":
+                    return
+                if progress["steps"] and time.perf_counter() - last >= 1:
+                    last = time.perf_counter()
+                    for question in ("run", "log", payload.question("step", step=progress["steps"] - 1)):
+                        asked(view, question)
+                        asks += 1
 
     def compared(kinds: dict[str, str], rounds: int, epochs: int) -> list[str]:
         """Each kind in the time of the unrecorded one; each round begins with another."""
@@ -130,12 +142,12 @@ def watching() -> list[str]:
             for kind, what in kinds.items()
         ]
 
-    once("asked", 400)
+    once("followed", 400)
     recorded = {"recorded": "recorded", "served": "recorded and served, no page open"}
-    return [
-        *compared(recorded, ROUNDS, 100),
-        *compared({"asked": "recorded and served, a step asked for each second"}, ROUNDS // 3, 1_000),
-    ]
+    lines = compared(recorded, ROUNDS, 100)
+    asks = 0
+    followed = compared({"followed": "recorded and served, followed by a page"}, ROUNDS // 2, 500)
+    return [*lines, *followed, f"| what that page asked, in all | {asks} questions |"]
 
 
 def scrubbing() -> list[str]:
