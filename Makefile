@@ -1,7 +1,8 @@
 # The one list of verbs. On a fresh machine with Python 3.11 or newer and make:
 #
 #   make demo    train a network on a real table of tumours, and ask it
-#   make test    run every test, the slow outside judges included
+#   make test    run the tests (about ten minutes on two cores)
+#   make judges  run those marked slow: outside judges, Keras's own tests among them (about twenty minutes more)
 #   make check   lint, types, and that imports point down only
 #   make bench   measure against Keras, PyTorch, scikit-learn and a bare JAX loop
 #   make bench-page     measure how quick the page is, and what it costs a training to be watched
@@ -18,7 +19,7 @@ BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := build/demo
 
-.PHONY: demo test check bench bench-page bench-tables format clean
+.PHONY: demo test judges check bench bench-page bench-tables format clean
 
 demo: .venv/core
 	@mkdir -p $(DEMO)
@@ -40,8 +41,13 @@ demo: .venv/core
 	@$(BIN)/pellucid export $(DEMO)/small.pellucid $(DEMO)/training.html --title "Tumours, by a small network"
 	@echo "Open $(DEMO)/training.html in a browser; pellucid open $(DEMO)/small.pellucid opens every step."
 
+TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
 test: .venv/dev .venv/browser
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(TEST) -m "not slow"
+
+judges: .venv/dev .venv/browser
+	$(TEST) -m slow
 
 check: .venv/dev
 	$(BIN)/ruff check
