@@ -86,7 +86,6 @@ def opening() -> list[str]:
 
 def watching() -> list[str]:
     """What recording, serving and a page that asks cost a training."""
-
     asks = 0
 
     def once(kind: str, epochs: int) -> float:

@@ -172,15 +172,16 @@ def _newton(design: Any, y: NumPy, free: NumPy) -> NumPy:
         its = design @ found
         if (there := cost(found, its)) < now:
             weights, sums, now = found, its, there
+    # Of many rows, 32-bit numbers say well enough how the slope changes, unless columns nearly repeat.
+    digits = np.float32 if many else np.float64
     for _ in range(50):
         p = _sigmoid(sums)
         slope = design.T @ (p - y) + free * weights
-        # Of many rows, 32-bit numbers say well enough how the slope changes, unless columns nearly repeat.
-        for digits in (np.float32, np.float64) if many else (np.float64,):
-            curve = _square(design, p * (1 - p), digits) + np.diag(free + 1e-9)
-            step = _least(curve, slope)
-            if (promised := float(slope @ step)) > 0:
-                break
+        shares = p * (1 - p)
+        step = _least(_square(design, shares, digits) + np.diag(free + 1e-9), slope)
+        if slope @ step <= 0:
+            step = _least(_square(design, shares) + np.diag(free + 1e-9), slope)
+        promised = slope @ step
         along, size = design @ step, 1.0
         while (after := cost(weights - size * step, sums - size * along)) > now and size > 1e-4:
             size /= 2
