@@ -550,18 +550,35 @@ def test_rows_can_be_withheld(history, tmp_path, browser):
         sync_api.expect(reader.page.locator(".batch tbody tr")).to_have_count(8)
 
 
-def test_a_cell_of_a_notebook_holds_the_page_in_a_frame(browser, learner, tmp_path):
+#: The strictest policy that a cell is shown under: VS Code's, where `notebook.experimental.enableCsp` is on
+#: (in its sources: src/vs/workbench/contrib/notebook/browser/view/renderers/backLayerWebView.ts).
+STRICT = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src https: http: data:; font-src https:; connect-src https:; child-src https: data:;"
+)
+
+
+@pytest.mark.parametrize("policy", ["", STRICT], ids=["no policy", "VS Code's policy"])
+def test_a_cell_of_a_notebook_holds_the_page_in_a_frame(browser, learner, tmp_path, policy):
     cell = learner._repr_html_()
     assert len(cell) < 4_000_000
-    (tmp_path / "cell.html").write_text(f"<!doctype html><meta charset=utf-8>{cell}")
+    (tmp_path / "cell.html").write_text(
+        f'<!doctype html><meta charset=utf-8><meta http-equiv="Content-Security-Policy" content="{policy}">'
+        "<div id=output></div>"
+    )
     context = browser.new_context(offline=True)
     page = context.new_page()
     troubles = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
     page.goto((tmp_path / "cell.html").as_uri())
+    # As VS Code does; JupyterLab and marimo put it into the page in much the same way.
+    page.evaluate("cell => { document.getElementById('output').innerHTML = cell; }", cell)
     frame = page.frame_locator("iframe")
     frame.locator("[data-screen=step]").click()
-    assert frame.locator(".stages").count() == 1
+    sync_api.expect(frame.locator(".stages")).to_have_count(1)
+    frame.locator("[data-screen=boundary]").click()
+    sync_api.expect(frame.locator(".map canvas")).to_have_count(1)
     assert troubles == []
     context.close()
 
