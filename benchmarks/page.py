@@ -185,8 +185,8 @@ def main() -> None:
         "",
         f"Written by `make bench-page`, on {os.cpu_count()} cores ({platform.system()}, Python "
         f"{platform.python_version()}). Medians; trainings of 30-16-1 on 20,000 rows in batches of 32, in "
-        "turn, in the time of one that is not recorded. (The fastest say more than the medians where a machine "
-        "does other things: these only add.)",
+        "turn, in the time of one that is not recorded. (The fastest say more than the medians where a "
+        "machine does other things: these only add.)",
         "",
         "| what | |",
         "|---|---|",
