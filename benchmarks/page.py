@@ -24,7 +24,7 @@ from pellucid import layers
 from pellucid.views import payload
 
 HERE = Path(__file__).parent
-ROUNDS = 25
+ROUNDS = 60
 #: Counts how long each frame takes while the steps of a file are gone through, one each frame.
 FRAMES = """async steps => {
   const slider = document.querySelector('input.time'), times = [];
@@ -145,7 +145,7 @@ def watching() -> list[str]:
     recorded = {"recorded": "recorded", "served": "recorded and served, no page open"}
     lines = compared(recorded, ROUNDS, 100)
     asks = 0
-    followed = compared({"followed": "recorded and served, followed by a page"}, ROUNDS // 3, 1_000)
+    followed = compared({"followed": "recorded and served, followed by a page"}, ROUNDS // 5, 1_000)
     return [*lines, *followed, f"| what that page asked, in all | {asks} questions |"]
 
 
