@@ -287,10 +287,10 @@ class Table:
         self._parts: list[tuple[str, int]] = []
         #: What the files were like as they were opened; of those that still are read.
         self._files: dict[str, tuple[int, ...]] = {}
-        #: The columns of answers with their types, and the files in which they lie.
+        #: The columns of answers with their types, the files in which they lie, and the connection for them.
         self._answers: dict[str, str] = {}
-        self._answered: Any = None
         self._pieces: list[str] = []
+        self._answered: Any = None
         #: Which columns of a wide table are looked at apart.
         self._slice: list[str] = []
         #: The column whose values were asked for last, and what `_several` said of it.
