@@ -6,11 +6,11 @@ Writes benchmarks/PAGE.md. Run by `make bench-page`; it needs Chromium for what 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import platform
 import shutil
 import statistics
 import tempfile
-import threading
 import time
 import urllib.parse
 import urllib.request
@@ -59,14 +59,19 @@ def trained(units: tuple[int, ...], rows: int, epochs: int, **options: Any) -> A
     return network(*units).fit(x, y, epochs=epochs, batch_size=32, verbose=0, **options)
 
 
-def asked(view: Any, question: str) -> float:
-    """Seconds that an answer takes over the server."""
-    address, _, token = view.url.partition("/#token=")
+def answered(view: str, question: str) -> bytes:
+    """The answer of the server whose page has this address."""
+    address, _, token = view.partition("/#token=")
     target = f"{address}/api/ask?q={urllib.parse.quote(question, safe='')}"
     request = urllib.request.Request(target, headers={"X-Pellucid-Token": token})
-    began = time.perf_counter()
     with urllib.request.urlopen(request) as response:
-        response.read()
+        return response.read()
+
+
+def asked(view: Any, question: str) -> float:
+    """Seconds that an answer takes over the server."""
+    began = time.perf_counter()
+    answered(view.url, question)
     return time.perf_counter() - began
 
 
@@ -84,48 +89,60 @@ def opening() -> list[str]:
     return lines
 
 
-def watching() -> list[str]:
-    """What recording, serving and a page that asks cost a training."""
-    asks = 0
+def follow(addresses: Any, counted: Any) -> None:
+    """Do what an open page does: hear how far a training is, and ask for what it shows, each second.
 
-    def once(kind: str, epochs: int) -> float:
-        options: dict[str, Any] = {"record": False} if kind == "unrecorded" else {}
-        if kind in ("served", "followed"):
-            options["view"] = {"open_browser": False}
-        following = threading.Thread(target=follow) if kind == "followed" else None
-        if following is not None:
-            following.start()
-        began = time.perf_counter()
-        history = trained((30, 16, 1), 20_000, epochs, **options)
-        seconds = time.perf_counter() - began
-        if following is not None:
-            following.join()
-        if kind in ("served", "followed"):
-            history.view(open_browser=False).close()
-        return seconds
-
-    def follow() -> None:
-        """Do what an open page does: hear how far the training is, and ask for what it shows, each second."""
-        nonlocal asks
-        from pellucid.views.page import server
-
-        while not (views := [each for each in server._open_views if each.running]):
-            time.sleep(0.01)
-        (view,) = views
-        address, _, token = view.url.partition("/#token=")
-        last = 0.0
+    Runs in a process of its own, as a browser does: takes addresses, and gives the number of questions.
+    """
+    counted.put(0)
+    while view := addresses.get():
+        address, _, token = view.partition("/#token=")
+        asks, last = 0, -1.0
         with urllib.request.urlopen(f"{address}/api/events?token={token}") as events:
             for line in events:
                 if not line.startswith(b"data: "):
                     continue
                 progress = json.loads(line.removeprefix(b"data: "))
                 if progress["state"] == "ended":
-                    return
+                    break
                 if progress["steps"] and time.perf_counter() - last >= 1:
                     last = time.perf_counter()
-                    for question in ("run", "log", payload.question("step", step=progress["steps"] - 1)):
-                        asked(view, question)
-                        asks += 1
+                    run = payload.decode(answered(view, "run"))
+                    answered(view, "log")
+                    answered(view, payload.question("step", step=run["at_hand"]))
+                    asks += 3
+        counted.put(asks)
+
+
+def watching() -> list[str]:
+    """What recording, serving and a page that asks cost a training."""
+    spawned = multiprocessing.get_context("spawn")
+    addresses, counted = spawned.SimpleQueue(), spawned.SimpleQueue()
+    page = spawned.Process(target=follow, args=(addresses, counted), daemon=True)
+    page.start()
+    asks = counted.get()
+
+    class Opened(keras.callbacks.Callback):
+        """Opens the page when the training begins."""
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            addresses.put(self.model.history.view(open_browser=False).url)
+
+    def once(kind: str, epochs: int) -> float:
+        nonlocal asks
+        options: dict[str, Any] = {"record": False} if kind == "unrecorded" else {}
+        if kind in ("served", "followed"):
+            options["view"] = {"open_browser": False}
+        if kind == "followed":
+            options["callbacks"] = [Opened()]
+        began = time.perf_counter()
+        history = trained((30, 16, 1), 20_000, epochs, **options)
+        seconds = time.perf_counter() - began
+        if kind == "followed":
+            asks += counted.get()
+        if kind in ("served", "followed"):
+            history.view(open_browser=False).close()
+        return seconds
 
     def compared(kinds: dict[str, str], rounds: int, epochs: int) -> list[str]:
         """Each kind in the time of the unrecorded one; each round begins with another."""
@@ -145,7 +162,9 @@ def watching() -> list[str]:
     recorded = {"recorded": "recorded", "served": "recorded and served, no page open"}
     lines = compared(recorded, ROUNDS, 100)
     asks = 0
-    followed = compared({"followed": "recorded and served, followed by a page"}, ROUNDS // 5, 1_000)
+    followed = compared({"followed": "recorded and served, followed by a page"}, ROUNDS // 3, 1_000)
+    addresses.put(None)
+    page.join()
     return [*lines, *followed, f"| what that page asked, in all | {asks} questions |"]
 
 

@@ -665,7 +665,8 @@ def test_a_training_is_paused_stepped_and_run_on_from_the_page(browser):
             reader.page.wait_for_selector("text=Run on")
             reader.page.keyboard.press("b")
             reader.page.wait_for_selector(".stages")
-            before = int(reader.page.locator(".goto").input_value())
+            before = int(reader.text("header .live").removeprefix("Paused before step ")[:-1]) - 1
+            sync_api.expect(reader.page.locator(".goto")).to_have_value(str(before))
             reader.page.get_by_role("button", name="One step", exact=True).click()
             sync_api.expect(reader.page.locator(".goto")).to_have_value(str(before + 1))
             reader.page.wait_for_selector(".exact:not(.preview)")
@@ -675,6 +676,9 @@ def test_a_training_is_paused_stepped_and_run_on_from_the_page(browser):
             training.join(timeout=120)
             assert not training.is_alive()
             reader.page.wait_for_selector("text=Ended")
+            sync_api.expect(reader.page.locator(".goto")).to_have_value(str(watched.history.steps - 1))
+            reader.go("run")
+            reader.page.wait_for_selector("text=Update by weights", timeout=60_000)
             assert shown_cost == shown(watched.history.open(before + 1).cost)
         view.close()
     finally:

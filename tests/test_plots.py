@@ -8,6 +8,8 @@ import numpy as np
 import pandas
 import polars
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import pellucid as keras
 from pellucid import plots
@@ -231,6 +233,27 @@ def test_spikes_stay_when_a_long_run_is_thinned():
     assert {7, 31_234, 49_999, int(np.nanargmin(values))} <= set(kept.tolist())
     assert np.isnan(values[kept]).any()
     assert thinned(values[:100]).tolist() == list(range(100))
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0, np.nan, np.inf, -np.inf]), max_size=200), st.integers(1, 40)
+)
+def test_of_each_bin_the_extremes_and_the_first_that_is_not_finite_are_kept(values, bins):
+    from pellucid.views.plots.curve import thinned
+
+    values = np.asarray(values)
+    kept = thinned(values, bins)
+    if len(values) <= 2 * bins:
+        assert kept.tolist() == list(range(len(values)))
+        return
+    wanted, width = {len(values) - 1}, -(-len(values) // bins)
+    for start in range(0, len(values), width):
+        within = range(start, min(start + width, len(values)))
+        finite = [place for place in within if np.isfinite(values[place])]
+        if finite:  # of equal ones the first
+            wanted |= {min(finite, key=values.__getitem__), max(finite, key=values.__getitem__)}
+        wanted |= set(sorted(set(within) - set(finite))[:1])
+    assert kept.tolist() == sorted(wanted)
 
 
 def test_where_the_cost_stops_being_finite_is_said(rows):

@@ -384,17 +384,19 @@ def test_snapshots_stay_within_their_budget_and_the_first_stays(gaps, budget, sp
         assert found.state.weights[0][0] == found.step
 
 
+class Draws(Nothing):
+    """Draws between epochs, and once changes weights."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch % 7 == 0:
+            np.random.rand()
+        if epoch == 30:
+            self.model.layers[0].kernel.assign(self.model.layers[0].kernel.numpy() * 0.5)
+
+
 @pytest.fixture(scope="module")
 def long_runs():
     """A long run with all its snapshots, and the same one under a budget of a few kB."""
-
-    class Draws(Nothing):
-        def on_epoch_end(self, epoch, logs=None):
-            if epoch % 7 == 0:
-                np.random.rand()
-            if epoch == 30:
-                self.model.layers[0].kernel.assign(self.model.layers[0].kernel.numpy() * 0.5)
-
     found = []
     for budget in (record.BUDGET, 30_000):
         with pytest.MonkeyPatch.context() as patch:
@@ -427,6 +429,28 @@ def test_any_step_of_a_thinned_run_in_any_order_is_the_same_bit_for_bit(long_run
     for number in numbers:
         ours, theirs = thinned.state_before(number), every_state[number]
         for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_who_looks_on_has_the_steps_that_were_started_last_at_hand(every_state):
+    found = {}
+
+    class Sees(Draws):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            record = self.model.history._replay.record
+            number = record.at_hand()
+            assert record.steps - 3 <= number < record.steps
+            kept = record.before(number)
+            assert kept.step == number
+            found[number] = kept.state
+
+    _, history = CASES["noise"].fit([Sees()], epochs=60, view={"open_browser": False})
+    with history.view(open_browser=False):
+        assert len(found) == 60
+        assert len(history._replay.record.snapshots.kept) < 4  # by themselves they are far apart
+    for number, ours in found.items():
+        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(every_state[number]), strict=True):
             np.testing.assert_array_equal(a, b)
 
 

@@ -42,6 +42,8 @@ export interface Run {
   optimizer: string;
   steps: number;
   first_step: number;
+  /** The last step that opens without others being run again: the one to follow while more are trained. */
+  at_hand: number;
   first_epoch: number;
   steps_per_epoch: number;
   epochs: Tensor;

@@ -71,6 +71,13 @@ class Plan:
     #: Lets somebody who watches the training pause it, and ask questions in between; None: nobody does.
     gate: Gate | None = None
 
+    def record(self, facts: Facts, orders: Orders | None) -> Record | None:
+        """The record of the training; None if nothing is recorded."""
+        record = None if self.recording is None else self.recording(facts, orders)
+        if record is not None:
+            record.watched = self.gate is not None
+        return record
+
     def validates(self, epoch: int) -> bool:
         """Whether there is a validation after this epoch, counted from 0."""
         if self.validate is None:
@@ -123,7 +130,7 @@ class ArrayTraining:
         self.data = jax.device_put(rows)
         self.held_out = jax.device_put(held_out) if inside else None
         self.orders = Orders(rows.count, self.batches.size, plan.shuffle)
-        self.record = self._record(held_out if inside else None) if plan.recording else None
+        self.record = self._record(held_out if inside else None)
         self.pace = Pace()
         self.ctrl_c = CtrlC()
         self.started: deque[_Chunk] = deque()
@@ -143,8 +150,7 @@ class ArrayTraining:
             held_out=None if cut is None else (cut.rows, cut.size, cut.exact),
             held_out_like=jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), held_out),
         )
-        assert self.plan.recording is not None
-        return self.plan.recording(facts, self.orders)
+        return self.plan.record(facts, self.orders)
 
     def run(self) -> None:
         """Train all epochs. Ctrl-C leaves the weights and the history of all steps that were started."""
@@ -350,7 +356,7 @@ class StreamTraining:
         self.steps = steps_per_epoch or stream.length
         self.batches_of_steps = steps_per_epoch
         self.largest = self.steps_done = 0
-        self.record = plan.recording(Facts(0), None) if plan.recording else None
+        self.record = plan.record(Facts(0), None)
         self.ctrl_c = CtrlC()
         self.epoch_began = 0.0
 

@@ -62,8 +62,19 @@ class StepLog(Mapping[str, NumPy]):
         self._norms: tuple[int, dict[str, NumPy]] | None = None
 
     def __getitem__(self, name: str) -> NumPy:
+        return self.at(slice(None), name).copy()
+
+    def at(self, places: Any, name: str) -> NumPy:
+        """A column at some places only: an index into the steps that were logged. Not to be changed.
+
+        Raises:
+            KeyError: if there is no such column.
+        """
         record = self._record.settled()
-        steps = np.arange(0, record.steps, record.log.stride)
+        table = record.log.table
+        if name in ("cost", "learning_rate"):
+            return table[:, 0 if name == "cost" else 1][places]
+        steps = np.arange(len(table))[places] * record.log.stride
         if name == "step":
             return steps
         if name == "epoch":
@@ -71,8 +82,6 @@ class StepLog(Mapping[str, NumPy]):
             if each := record.facts.steps_per_epoch:
                 return first + steps // each
             return first + np.searchsorted(np.asarray(record.epoch_starts), steps, side="right") - 1
-        if name in ("cost", "learning_rate"):
-            return record.log.table[: len(steps), 0 if name == "cost" else 1].copy()
         raise KeyError(
             f"{name}: the columns are {', '.join(self)}; lengths of gradients, updates and weights are "
             "in log.norms"

@@ -444,13 +444,11 @@ def _unpacked(run: run_files.Run, path: Path, model: Any) -> Kept:
     record = Record(facts, steps=_whole(said["steps"]), oldest=_whole(said["oldest"]))
     record.snapshots = Snapshots()
     record.snapshots.kept = [Snapshot(step, state(number)) for number, step in enumerate(steps)]
-    log = Log()
-    log.stride = _whole(said["log_stride"])
-    table = arrays["log"]
-    if log.stride & (log.stride - 1) or table.shape != (-(-record.steps // log.stride), 2):
+    stride, table = _whole(said["log_stride"]), arrays["log"]
+    if stride & (stride - 1) or table.shape != (-(-record.steps // stride), 2):
         raise run_files.damaged(path, f"a log of shape {table.shape} for {record.steps} steps")
-    log.steps, log._parts = record.steps, [table]
-    record.log = log
+    record.log = Log(table=table, stride=stride)
+    record.log.steps = record.steps
     for number, (step, places) in enumerate(said["edits"]):
         changed = {_whole(place): arrays[f"edits/{number}/{place}"] for place in places}
         record.edits.append(Edit(_whole(step), changed))

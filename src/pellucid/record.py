@@ -59,7 +59,8 @@ class Orders:
         self.notes: list[tuple[int, dict[str, Any]]] = []
         self.drawn = 0
         self._after: dict[str, Any] | None = None
-        self._cursor: tuple[int, Any] | None = None
+        #: The epoch that was drawn again last, its order, and the generator after it.
+        self._again_last: tuple[int, NumPy, Any] | None = None
         self._lock = threading.Lock()
 
     def draw(self, into: NumPy, noted: bool = True) -> None:
@@ -99,15 +100,19 @@ class Orders:
     def _again(self, epoch: int) -> NumPy:
         place = bisect.bisect_right(self.notes, epoch, key=lambda note: note[0]) - 1
         at, state = self.notes[place]
-        if self._cursor is not None and at < self._cursor[0] <= epoch:
-            at, random = self._cursor
+        if self._again_last is not None and at <= self._again_last[0] <= epoch:
+            last, order, random = self._again_last
+            if last == epoch:
+                return order
+            at = last + 1
         else:
             random = np.random.RandomState()
             random.set_state(state)
         for _ in range(at, epoch):
             self._one(random)
         order = self._one(random)
-        self._cursor = (epoch + 1, random)
+        order.setflags(write=False)  # it is given to whoever asks for this epoch next
+        self._again_last = (epoch, order, random)
         return order
 
     @property
@@ -124,45 +129,60 @@ def _same(one: dict[str, Any], other: dict[str, Any] | None) -> bool:
 
 
 class Log:
-    """Cost and learning rate of every step; of every second, fourth, ... in a very long run."""
+    """Cost and learning rate of every step; of every second, fourth, ... in a very long run.
 
-    def __init__(self, budget: int = BUDGET // 4) -> None:
-        self.budget, self.stride, self.steps = budget, 1, 0
-        self._parts: list[NumPy] = []
+    Args:
+        budget: how many bytes it may take.
+        table, stride: what is there already, and of each how many steps it is.
+    """
+
+    def __init__(self, budget: int = BUDGET // 4, table: NumPy | None = None, stride: int = 1) -> None:
+        self.budget, self.stride, self.steps = budget, stride, 0
+        # Column by column, so that each of them lies together.
+        self._rows = np.empty((0, len(COLUMNS)), np.float32, order="F") if table is None else table
+        self._count = len(self._rows)
 
     def add(self, rows: NumPy) -> None:
         """Add the rows of the next steps: (steps, columns)."""
-        first = -self.steps % self.stride
+        kept = rows[-self.steps % self.stride :: self.stride]
         self.steps += len(rows)
-        self._parts.append(np.array(rows[first :: self.stride], np.float32))
-        if len(self._parts) > 1_024:
-            self._parts = [np.concatenate(self._parts)]
-        while self.nbytes > self.budget and len(self.table) > 1:
-            self._parts = [np.concatenate(self._parts)[::2].copy()]
-            self.stride *= 2
+        before, self._count = self._count, self._count + len(kept)
+        if self._count > len(self._rows):
+            self._resize(self.table[:before], max(self._count, min(2 * before, self._most)))
+        self._rows[before : self._count] = kept
+        while self._count > max(self._most, 1):
+            self._resize(self.table[::2], -(-self._count // 2))
+            self._count, self.stride = len(self._rows), 2 * self.stride
+
+    @property
+    def _most(self) -> int:
+        """How many rows there is room for."""
+        return self.budget // (len(COLUMNS) * np.dtype(np.float32).itemsize)
+
+    def _resize(self, rows: NumPy, size: int) -> None:
+        room = np.empty((size, len(COLUMNS)), np.float32, order="F")
+        room[: len(rows)] = rows
+        self._rows = room
 
     @property
     def nbytes(self) -> int:
         """How much memory the log takes."""
-        return sum(part.nbytes for part in self._parts)
+        return self._rows.nbytes
 
     @property
     def table(self) -> NumPy:
         """(steps / stride, columns)."""
-        if len(self._parts) != 1:
-            whole = np.concatenate(self._parts) if self._parts else np.zeros((0, len(COLUMNS)), np.float32)
-            self._parts = [whole]
-        return self._parts[0]
+        return self._rows[: self._count]
 
     @property
     def last(self) -> NumPy | None:
         """The last row that is kept, if there is one."""
-        return next((part[-1] for part in reversed(self._parts) if len(part)), None)
+        return self.table[-1] if self._count else None
 
     def row(self, step: int) -> NumPy | None:
         """What was logged of a step, if it is among those that are kept."""
         place, off = divmod(step, self.stride)
-        return None if off or place >= len(self.table) else self.table[place]
+        return None if off or place >= self._count else self.table[place]
 
 
 class Snapshot(NamedTuple):
@@ -303,6 +323,8 @@ class Record:
         steps: how many steps were trained.
         epoch_starts: the steps at which epochs of a stream began.
         oldest: what happened before this step has been dropped in part, so that no replay can begin there.
+        watched: whether somebody looks on while it grows. Then the state before the steps that were started
+            last is kept, too, and the first of them opens at once.
     """
 
     facts: Facts
@@ -317,6 +339,8 @@ class Record:
     oldest: int = 0
     last: State | None = None
     keeper: Keeper | None = None
+    watched: bool = False
+    _recent: Snapshot | None = None
     _pending: deque[tuple[int, Any]] = field(default_factory=deque[tuple[int, Any]])
     _edit_bytes: int = 0
     _batch_bytes: int = 0
@@ -347,12 +371,15 @@ class Record:
                 if self.keeper is not None:
                     self.keeper.edit(edit)
         # Where the oldest steps are dropped, there must always be a snapshot among those that stay.
-        if self.snapshots.wants(step) or self._since > self.budget // 16:
-            self._since = 0
+        wanted = self.snapshots.wants(step) or self._since > self.budget // 16
+        if wanted or self.watched:
             snapshot = Snapshot(step, jax.tree.map(_unshared, state))
-            if self.keeper is not None:
-                self.keeper.snapshot(snapshot)
-            self.snapshots.add(snapshot)
+            self._recent = snapshot if self.watched else None
+            if wanted:
+                self._since = 0
+                if self.keeper is not None:
+                    self.keeper.snapshot(snapshot)
+                self.snapshots.add(snapshot)
         self._forget()
 
     def ran(self, steps: int, told: Any, state: State) -> None:
@@ -412,6 +439,16 @@ class Record:
         whole = (each.step for each in self.snapshots.kept if each.step >= self.oldest)
         return next(whole, self.steps)
 
+    def before(self, step: int) -> Snapshot:
+        """The nearest state before (or at) a step that was kept."""
+        recent = self._recent
+        return recent if recent is not None and recent.step <= step else self.snapshots.before(step)
+
+    def at_hand(self) -> int:
+        """The last step that opens without others being run again; where there is none, the first step."""
+        kept = (*self.snapshots.kept[-2:], *([] if self._recent is None else [self._recent]))
+        return max((each.step for each in kept if each.step < self.steps), default=self.first_step())
+
     def place_of(self, step: int) -> tuple[int, int]:
         """(epoch, batch) of a step, both from 0; epochs from the first of this `fit`."""
         if self.facts.steps_per_epoch:
@@ -427,11 +464,16 @@ class Record:
         return range(starts[epoch], starts[epoch + 1]) if epoch < len(self.epoch_starts) else range(0)
 
     @property
+    def starts(self) -> NumPy:
+        """The first steps of the epochs that were begun."""
+        if each := self.facts.steps_per_epoch:
+            return np.arange(0, self.steps, each)
+        return np.asarray(self.epoch_starts, np.int64)
+
+    @property
     def epochs(self) -> int:
         """How many epochs were begun."""
-        if each := self.facts.steps_per_epoch:
-            return -(-self.steps // each)
-        return len(self.epoch_starts)
+        return len(self.starts)
 
     def edits_between(self, start: int, stop: int) -> Iterator[Edit]:
         """What was changed by hand after `start` and up to `stop`."""

@@ -143,7 +143,7 @@ class Replay:
 
     def _nearest(self, step: int) -> tuple[State, int]:
         """The nearest state before (or at) a step that is at hand, and its step."""
-        snapshot = self.record.snapshots.before(step)
+        snapshot = self.record.before(step)
         at = max((each for each in self.reached if snapshot.step < each <= step), default=None)
         return (snapshot.state, snapshot.step) if at is None else (self.reached[at], at)
 

@@ -436,7 +436,7 @@ class Model(Layer):
             view: True shows the training on a page in the browser while it runs, where it can be paused
                 and its steps be opened, and afterwards until the process ends; or the arguments of
                 `history.view`: {"open_browser": False} only prints the address. While a page is open,
-                its questions take a tenth of the time at most; the numbers of the training are the
+                its questions take a twentieth of the time at most; the numbers of the training are the
                 same, bit for bit. A paused training goes on when its page is closed. The page of the
                 fit that was shown before is closed; its `history.view()` opens it again.
 

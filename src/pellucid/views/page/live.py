@@ -2,7 +2,7 @@
 
 All that is computed for the page is computed on the thread that trains, at the edges of its chunks of steps:
 so nothing is read while it is written, and the numbers of the training are the same, bit for bit, whoever
-looks on. While it runs, questions take a tenth of its time at most; while it is paused, all of it. Where
+looks on. While it runs, questions take a twentieth of its time at most; while it is paused, all of it. Where
 nobody has a page open, the edge costs one look at the clock.
 """
 
@@ -18,8 +18,7 @@ from pellucid import seeds
 from pellucid.errors import ArgumentError, StateError, message
 from pellucid.views.page.desk import Asked, Desk
 
-#: Answers take this part of the time of the training; so many seconds can be saved up. With what it takes to
-#: record, to tell, and to wait for steps under way, a training that is followed takes about a tenth longer.
+#: Answers take this part of the time of the training, at most; so many seconds can be saved up.
 SHARE, SAVED = 0.05, 0.1
 #: What had to be compiled first is compiled once, and counts as this many seconds only.
 ONCE = 0.05

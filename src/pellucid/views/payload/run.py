@@ -33,11 +33,10 @@ def run(source: Source) -> dict[str, Any]:
     model, objective, optimizer = _compiled(history)
     why_not = _why_not(history)
     record = None if history.why_not else history.replay.record.settled()
+    starts = np.zeros(0) if record is None else record.starts
     epochs = [number for number, _ in history.each_epoch]
-    starts: list[int] = []
     if record is not None:
-        starts = [record.steps_of(epoch).start for epoch in range(record.epochs)]
-        epochs = [record.facts.first_epoch + epoch for epoch in range(record.epochs)]
+        epochs = list(range(record.facts.first_epoch, record.facts.first_epoch + len(starts)))
     return {
         "title": _title(model, history.steps, len(epochs)),
         "model": str(getattr(model, "name", "")),
@@ -45,6 +44,7 @@ def run(source: Source) -> dict[str, Any]:
         "optimizer": type(getattr(optimizer, "mover", None)).__name__ if optimizer is not None else "",
         "steps": history.steps,
         "first_step": 0 if record is None else record.first_step(),
+        "at_hand": 0 if record is None else record.at_hand(),
         "first_epoch": epochs[0] if epochs else 0,
         "steps_per_epoch": 0 if record is None else record.facts.steps_per_epoch,
         "epochs": np.asarray(epochs, np.int32),
@@ -106,19 +106,21 @@ def _title(model: Any, steps: int, epochs: int) -> str:
 
 def _by_epoch(history: Any, epochs: Sequence[int]) -> dict[str, NumPy]:
     """Each name that has one number in an epoch, with a value for every epoch; NaN where there is none."""
-    by_number = dict(history.each_epoch)
-    names = dict.fromkeys(
-        name
-        for logs in by_number.values()
-        for name, value in logs.items()
-        if np.ndim(value) == 0 and np.asarray(value).dtype.kind in "biuf"
-    )
+    by_number: dict[int, dict[str, Any]] = dict(history.each_epoch)
+    logs = [by_number.get(number, {}) for number in epochs]
+    names = dict.fromkeys(name for each in logs for name in each)
+    columns = {name: _numbers([each.get(name) for each in logs]) for name in names}
+    return {name: column for name, column in columns.items() if column is not None}
 
-    def one(number: int, name: str) -> float:
-        value = by_number.get(number, {}).get(name, math.nan)
-        return float(value) if np.ndim(value) == 0 and np.asarray(value).dtype.kind in "biuf" else math.nan
 
-    return {name: np.asarray([one(number, name) for number in epochs], np.float64) for name in names}
+def _numbers(values: Sequence[Any]) -> NumPy | None:
+    """A column of numbers, NaN for what is none; None if none of them is one."""
+    if not {float, type(None)}.issuperset(map(type, values)):
+        values = [
+            float(each) if np.ndim(each) == 0 and np.asarray(each).dtype.kind in "biuf" else None
+            for each in values
+        ]
+    return None if all(each is None for each in values) else np.asarray(values, np.float64)
 
 
 # Layers and weights.
@@ -307,15 +309,15 @@ def _one_of_several(table: NumPy) -> bool:
 def log(source: Source) -> dict[str, Any]:
     """The cost and the learning rate of the steps; of a long run the extremes."""
     record = source.require_open()
-    columns = {name: np.asarray(source.history.log[name]) for name in source.history.log}
-    kept, said = _kept(columns["cost"])
+    table = source.history.log
+    kept, said = _kept(table.at(slice(None), "cost"))
     if record.log.stride > 1:
         said = f"every {record.log.stride}th step was logged; {said}"
     return {
-        "step": columns["step"][kept],
-        "epoch": columns["epoch"][kept],
-        "cost": f4(columns["cost"][kept]),
-        "learning_rate": f4(columns["learning_rate"][kept]),
+        "step": table.at(kept, "step"),
+        "epoch": table.at(kept, "epoch"),
+        "cost": f4(table.at(kept, "cost")),
+        "learning_rate": f4(table.at(kept, "learning_rate")),
         "kept": said,
     }
 

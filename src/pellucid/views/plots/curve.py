@@ -221,17 +221,27 @@ def thinned(values: NumPy, bins: int = BINS) -> NumPy:
     if count <= 2 * bins:
         return np.arange(count)
     width = -(-count // bins)
-    padded = np.full(-(-count // width) * width, np.inf)
-    padded[:count] = values
-    table = padded.reshape(-1, width)
+    whole = count // width * width
+    found = _extremes(values[:whole].reshape(-1, width))
+    if whole < count:  # the last bin has fewer
+        found = [*found, *(whole + each for each in _extremes(values[whole:][None]))]
+    return np.unique(np.concatenate([*found, [count - 1]]))
+
+
+def _extremes(table: NumPy) -> list[NumPy]:
+    """Places, in the table as one row, of the smallest and the largest finite value of each row.
+
+    And of the first that is not finite, where there is one.
+    """
+    starts = np.arange(len(table)) * table.shape[1]
     finite = np.isfinite(table)
-    starts = np.arange(len(table)) * width
+    if finite.all():
+        return [starts + table.argmin(axis=1), starts + table.argmax(axis=1)]
     some, broken = finite.any(axis=1), ~finite.all(axis=1)
     low = starts + np.where(finite, table, np.inf).argmin(axis=1)
     high = starts + np.where(finite, table, -np.inf).argmax(axis=1)
     first = starts + finite.argmin(axis=1)
-    places = np.unique(np.concatenate([low[some], high[some], first[broken], [count - 1]]))
-    return places[places < count]
+    return [low[some], high[some], first[broken]]
 
 
 def _wide(drawn: Sequence[NumPy]) -> bool:
