@@ -145,7 +145,7 @@ def watching() -> list[str]:
         return seconds
 
     def compared(kinds: dict[str, str], rounds: int, epochs: int) -> list[str]:
-        """Each kind in the time of the unrecorded one; each round begins with another."""
+        """Each kind in the time of the unrecorded one of its round; each round begins with another."""
         seconds: dict[str, list[float]] = {kind: [] for kind in ("unrecorded", *kinds)}
         for number in range(rounds):
             for kind in np.roll(list(seconds), number):
@@ -153,7 +153,7 @@ def watching() -> list[str]:
         base = seconds["unrecorded"]
         return [
             f"| {what}, {epochs} epochs, {rounds} rounds | "
-            f"{statistics.median(seconds[kind]) / statistics.median(base):.3f} "
+            f"{statistics.median(np.divide(seconds[kind], base)):.3f} "
             f"(the fastest: {min(seconds[kind]) / min(base):.3f}) |"
             for kind, what in kinds.items()
         ]
@@ -162,7 +162,7 @@ def watching() -> list[str]:
     recorded = {"recorded": "recorded", "served": "recorded and served, no page open"}
     lines = compared(recorded, ROUNDS, 100)
     asks = 0
-    followed = compared({"followed": "recorded and served, followed by a page"}, ROUNDS // 3, 1_000)
+    followed = compared({"followed": "recorded and served, followed by a page"}, ROUNDS // 4, 1_000)
     addresses.put(None)
     page.join()
     return [*lines, *followed, f"| what that page asked, in all | {asks} questions |"]
@@ -204,8 +204,8 @@ def main() -> None:
         "",
         f"Written by `make bench-page`, on {os.cpu_count()} cores ({platform.system()}, Python "
         f"{platform.python_version()}). Medians; trainings of 30-16-1 on 20,000 rows in batches of 32, in "
-        "turn, in the time of one that is not recorded. (The fastest say more than the medians where a "
-        "machine does other things: these only add.)",
+        "turn, in the time of the one that was not recorded in the same round. (The fastest say more where a "
+        "machine does other things: these only add. The page that follows is a process of its own.)",
         "",
         "| what | |",
         "|---|---|",

@@ -71,18 +71,7 @@ class LinearModel:
             if feature.treatment == "category" or missing:
                 marks.append(marked)
         dense = np.column_stack([*numbers, np.ones(len(x))])
-        if not marks:
-            return dense
-        from scipy import sparse
-
-        shape = (len(x), columns + dense.shape[1])
-        places = np.column_stack([*marks, np.broadcast_to(np.arange(columns, shape[1]), dense.shape)])
-        values = np.concatenate([np.ones((len(x), len(marks))), dense], axis=1)
-        ends = np.arange(len(x) + 1) * places.shape[1]
-        if not (there := places >= 0).all():
-            places, values = places[there], values[there]
-            ends = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
-        return sparse.csr_array((values.ravel(), places.ravel(), ends), shape)
+        return _sparse(marks, columns, dense) if marks else dense
 
     def __call__(self, x: NumPy) -> NumPy:
         """Numbers; probabilities of yes; or of each class, shape (rows, classes)."""
@@ -92,6 +81,26 @@ class LinearModel:
         if self.kind == "yes/no":
             return _sigmoid(sums[:, 0])
         return _softmax(sums)
+
+
+def _sparse(marks: Sequence[NumPy], columns: int, dense: NumPy) -> Any:
+    """Columns of zeros and ones, and others behind them, as a sparse array.
+
+    Args:
+        marks: each gives the column in which each row has a 1; -1 where it has none.
+        columns: how many columns these are.
+        dense: the others, shape (rows, others).
+    """
+    from scipy import sparse
+
+    rows, shape = len(dense), (len(dense), columns + dense.shape[1])
+    places = np.column_stack([*marks, np.broadcast_to(np.arange(columns, shape[1]), dense.shape)])
+    values = np.concatenate([np.ones((rows, len(marks))), dense], axis=1)
+    ends = np.arange(rows + 1) * places.shape[1]
+    if not (there := places >= 0).all():
+        places, values = places[there], values[there]
+        ends = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    return sparse.csr_array((values.ravel(), places.ravel(), ends), shape)
 
 
 def _seen(feature: Feature, values: NumPy) -> tuple[float, float, list[float], bool]:

@@ -22,8 +22,8 @@ from pellucid.views.page.desk import Asked, Desk
 SHARE, SAVED = 0.05, 0.1
 #: What had to be compiled first is compiled once, and counts as this many seconds only.
 ONCE = 0.05
-#: How often, at most, the training says how far it is; and how often a paused one looks around.
-TELLING, LOOKING = 0.05, 0.25
+#: How often, at most, a running training says how far it is; and how often a paused one looks around.
+TELLING, LOOKING = 0.2, 0.25
 #: After so many seconds without any sign of a page, a paused training goes on.
 ALONE = 5.0
 
