@@ -162,7 +162,7 @@ def watching() -> list[str]:
     recorded = {"recorded": "recorded", "served": "recorded and served, no page open"}
     lines = compared(recorded, ROUNDS, 100)
     asks = 0
-    followed = compared({"followed": "recorded and served, followed by a page"}, ROUNDS // 4, 1_000)
+    followed = compared({"followed": "recorded and served, followed by a page"}, ROUNDS // 6, 2_000)
     addresses.put(None)
     page.join()
     return [*lines, *followed, f"| what that page asked, in all | {asks} questions |"]
