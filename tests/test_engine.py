@@ -411,10 +411,3 @@ def test_a_thousand_fits_of_new_models_do_not_grow_the_process(table, classifier
             model.fit(*table, epochs=2, verbose=0)
 
     assert grown(ten_fits, 100) < 20
-
-
-def test_the_level_that_the_user_names_is_left_alone(monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=")
-    assert engine.compiler_options() == {"xla_backend_optimization_level": 2}
-    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
-    assert engine.compiler_options() is None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import threading
 import time
 from collections import OrderedDict
@@ -32,8 +31,6 @@ from pellucid.step import Batch, Parts, State, Values, step
 ORDER_SIZE = 65_536
 #: Answers are computed for this many rows at a time.
 PREDICTED_AT_ONCE = 1_024
-#: What XLA calls the level of LLVM.
-LEVEL = "xla_backend_optimization_level"
 #: How many compiled programs are kept, whichever models they came from.
 KEPT_PROGRAMS = 64
 
@@ -340,7 +337,7 @@ def compiled(function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
         lowered = jax.jit(function).lower(*jax.tree.map(_spec, args))
     text = lowered.as_text()
     if "callback" in text:
-        return lowered.compile(compiler_options())
+        return lowered.compile()
     # The text leaves out arguments that are not used, and they must have the same shapes, too; and it
     # does not say whether outputs are a list, or a dict by which names.
     shapes = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(args)]
@@ -350,24 +347,12 @@ def compiled(function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
         if (found := _kept.get(key)) is not None:
             _kept.move_to_end(key)
             return found
-    found = lowered.compile(compiler_options())
+    found = lowered.compile()
     with _keeping:
         _kept[key] = found
         while len(_kept) > KEPT_PROGRAMS:
             _kept.popitem(last=False)
     return found
-
-
-def compiler_options() -> dict[str, Any] | None:
-    """How XLA shall compile; None: as it does by itself.
-
-    On a CPU the second level of LLVM, where XLA takes the third: the small kernels of small networks are
-    quicker with it, larger ones are the same, and compiling takes less (docs/decisions/0015). Who sets the
-    level in XLA_FLAGS has that one.
-    """
-    if jax.default_backend() != "cpu" or LEVEL in os.environ.get("XLA_FLAGS", ""):
-        return None
-    return {LEVEL: 2}
 
 
 _kept: OrderedDict[str, Callable[..., Any]] = OrderedDict()
