@@ -1,6 +1,7 @@
 """The page in a real browser: it shows what the steps hold, by keyboard, in all colours and widths."""
 
 import gzip
+import itertools
 import os
 import re
 import shutil
@@ -584,6 +585,24 @@ def test_a_cell_of_a_notebook_holds_the_page_in_a_frame(browser, learner, tmp_pa
 
 
 # How it looks.
+
+
+@pytest.mark.parametrize("units", [(2, 4, 1), (3, 3, 1), (5, 2, 1)], ids=str)
+def test_no_weight_is_written_over_another(browser, tmp_path, units):
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential([keras.Input(shape=units[:1]), *(layers.Dense(each, "tanh") for each in units[1:])])
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(16, units[0]))
+    page = model.fit(x, x[:, 0], epochs=1, verbose=0).export_html(tmp_path / "page.html")
+    with Reader(browser, address(page)) as reader:
+        reader.go("step", step=0)
+        boxes = reader.page.locator(".network .on-edge").evaluate_all(
+            "all => all.map(each => each.getBBox()).map(box => [box.x, box.y, box.width, box.height])"
+        )
+    assert len(boxes) == sum(one * next_one for one, next_one in itertools.pairwise(units))
+    for (x, y, wide, high), (left, top, its_wide, its_high) in itertools.combinations(boxes, 2):
+        apart = max(left - x - wide, x - left - its_wide), max(top - y - high, y - top - its_high)
+        assert max(apart) > -2  # at most the space around letters is shared
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
