@@ -590,7 +590,8 @@ def test_a_cell_of_a_notebook_holds_the_page_in_a_frame(browser, learner, tmp_pa
 @pytest.mark.parametrize("units", [(2, 4, 1), (3, 3, 1), (5, 2, 1)], ids=str)
 def test_no_weight_is_written_over_another(browser, tmp_path, units):
     keras.utils.set_random_seed(3)
-    model = keras.Sequential([keras.Input(shape=units[:1]), *(layers.Dense(each, "tanh") for each in units[1:])])
+    hidden = [layers.Dense(each, "tanh") for each in units[1:]]
+    model = keras.Sequential([keras.Input(shape=units[:1]), *hidden])
     model.compile("sgd", "mse")
     x = np.random.default_rng(0).normal(size=(16, units[0]))
     page = model.fit(x, x[:, 0], epochs=1, verbose=0).export_html(tmp_path / "page.html")
