@@ -204,8 +204,8 @@ def main() -> None:
         "",
         f"Written by `make bench-page`, on {os.cpu_count()} cores ({platform.system()}, Python "
         f"{platform.python_version()}). Medians; trainings of 30-16-1 on 20,000 rows in batches of 32, in "
-        "turn, in the time of the one that was not recorded in the same round. (The fastest say more where a "
-        "machine does other things: these only add. The page that follows is a process of its own.)",
+        "turn, in the time of the one that was not recorded in the same round. (The fastest are "
+        "given, too: other work on a machine only adds. The page that follows is a process of its own.)",
         "",
         "| what | |",
         "|---|---|",

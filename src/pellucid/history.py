@@ -62,19 +62,18 @@ class StepLog(Mapping[str, NumPy]):
         self._norms: tuple[int, dict[str, NumPy]] | None = None
 
     def __getitem__(self, name: str) -> NumPy:
-        return self.at(slice(None), name).copy()
+        return self.at(np.arange(len(self._record.settled().log.table)), name)
 
-    def at(self, places: Any, name: str) -> NumPy:
-        """A column at some places only: an index into the steps that were logged. Not to be changed.
+    def at(self, places: NumPy, name: str) -> NumPy:
+        """A column at some places only, which are counted among the steps that were logged.
 
         Raises:
             KeyError: if there is no such column.
         """
         record = self._record.settled()
-        table = record.log.table
         if name in ("cost", "learning_rate"):
-            return table[:, 0 if name == "cost" else 1][places]
-        steps = np.arange(len(table))[places] * record.log.stride
+            return record.log.table[:, 0 if name == "cost" else 1][places]
+        steps = places * record.log.stride
         if name == "step":
             return steps
         if name == "epoch":

@@ -447,8 +447,7 @@ def _unpacked(run: run_files.Run, path: Path, model: Any) -> Kept:
     stride, table = _whole(said["log_stride"]), arrays["log"]
     if stride & (stride - 1) or table.shape != (-(-record.steps // stride), 2):
         raise run_files.damaged(path, f"a log of shape {table.shape} for {record.steps} steps")
-    record.log = Log(table=table, stride=stride)
-    record.log.steps = record.steps
+    record.log = Log(table=table, stride=stride, steps=record.steps)
     for number, (step, places) in enumerate(said["edits"]):
         changed = {_whole(place): arrays[f"edits/{number}/{place}"] for place in places}
         record.edits.append(Edit(_whole(step), changed))

@@ -133,11 +133,13 @@ class Log:
 
     Args:
         budget: how many bytes it may take.
-        table, stride: what is there already, and of each how many steps it is.
+        table, stride, steps: what is there already: of so many steps, one in each stride.
     """
 
-    def __init__(self, budget: int = BUDGET // 4, table: NumPy | None = None, stride: int = 1) -> None:
-        self.budget, self.stride, self.steps = budget, stride, 0
+    def __init__(
+        self, budget: int = BUDGET // 4, table: NumPy | None = None, stride: int = 1, steps: int = 0
+    ) -> None:
+        self.budget, self.stride, self.steps = budget, stride, steps
         # Column by column, so that each of them lies together.
         self._rows = np.empty((0, len(COLUMNS)), np.float32, order="F") if table is None else table
         self._count = len(self._rows)
@@ -446,7 +448,7 @@ class Record:
 
     def at_hand(self) -> int:
         """The last step that opens without others being run again; where there is none, the first step."""
-        kept = (*self.snapshots.kept[-2:], *([] if self._recent is None else [self._recent]))
+        kept = [*self.snapshots.kept[-2:], *filter(None, [self._recent])]
         return max((each.step for each in kept if each.step < self.steps), default=self.first_step())
 
     def place_of(self, step: int) -> tuple[int, int]:

@@ -310,7 +310,7 @@ def log(source: Source) -> dict[str, Any]:
     """The cost and the learning rate of the steps; of a long run the extremes."""
     record = source.require_open()
     table = source.history.log
-    kept, said = _kept(table.at(slice(None), "cost"))
+    kept, said = _kept(record.log.table[:, 0])
     if record.log.stride > 1:
         said = f"every {record.log.stride}th step was logged; {said}"
     return {
